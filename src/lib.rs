@@ -1,0 +1,19 @@
+//! kryten-llm: a chat bot on a NATS bus that tells the truth about itself.
+//!
+//! Read [`service`] first: it wires everything and holds the order of start and stop.
+
+pub mod bus;
+pub mod chat;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod health;
+pub mod heartbeat;
+pub mod lifecycle;
+pub mod llm;
+pub mod names;
+pub mod ops;
+pub mod outbox;
+pub mod outcome;
+pub mod service;
+pub mod shutdown;

@@ -1,0 +1,112 @@
+//! What became of a message: a line, or a silence with a name.
+
+/// Why no line (or no proven line) came of a message. The names are the same in the log, the
+/// metrics, the preview and the response log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// The listener dropped it: no name, no text, a command, an ignored user, …
+    Listener,
+    /// Seen before.
+    Duplicate,
+    /// Our own line.
+    Own,
+    /// Too old on arrival, or a line that waited too long to be sent.
+    Stale,
+    /// Nobody asked for an answer.
+    NoTrigger,
+    /// Answers to one user alone, too many in a row.
+    LoopGuard,
+    /// The user is under a penalty.
+    Spam,
+    /// `rate_limits.global_max_per_minute`.
+    GlobalMinute,
+    /// `rate_limits.global_max_per_hour`.
+    GlobalHour,
+    /// `rate_limits.global_cooldown_seconds`.
+    GlobalCooldown,
+    /// `rate_limits.user_max_per_hour`.
+    UserHour,
+    /// `rate_limits.user_cooldown_seconds`.
+    UserCooldown,
+    /// `rate_limits.mention_cooldown_seconds`.
+    MentionCooldown,
+    /// Every provider and every try failed.
+    Exhausted,
+    /// Every provider refused the content.
+    Refused,
+    /// A fault of ours.
+    Internal,
+    /// The answer was shorter than `validation.min_length`.
+    RejectedShort,
+    /// The answer was longer than `validation.max_length`.
+    RejectedLong,
+    /// The answer was said before.
+    RejectedRepetition,
+    /// Nothing was left of the answer after formatting.
+    Empty,
+    /// `testing.dry_run`, or `testing.send_to_chat` false.
+    DryRun,
+    /// Handed to the bus, but nothing proves that the robot got it.
+    InDoubt,
+    /// The robot said no.
+    SendFailed,
+    /// Given up at shutdown.
+    Abandoned,
+    /// A queue or `max_concurrent_handlers` was full.
+    Overload,
+}
+
+impl Reason {
+    /// The name as it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Duplicate => "duplicate",
+            Self::Own => "own",
+            Self::Stale => "stale",
+            Self::NoTrigger => "no_trigger",
+            Self::LoopGuard => "loop_guard",
+            Self::Spam => "spam",
+            Self::GlobalMinute => "global_minute",
+            Self::GlobalHour => "global_hour",
+            Self::GlobalCooldown => "global_cooldown",
+            Self::UserHour => "user_hour",
+            Self::UserCooldown => "user_cooldown",
+            Self::MentionCooldown => "mention_cooldown",
+            Self::Exhausted => "exhausted",
+            Self::Refused => "refused",
+            Self::Internal => "internal",
+            Self::RejectedShort => "rejected_short",
+            Self::RejectedLong => "rejected_long",
+            Self::RejectedRepetition => "rejected_repetition",
+            Self::Empty => "empty",
+            Self::DryRun => "dry_run",
+            Self::InDoubt => "in_doubt",
+            Self::SendFailed => "send_failed",
+            Self::Abandoned => "abandoned",
+            Self::Overload => "overload",
+        }
+    }
+}
+
+/// How one fired reply ended. Exactly one comes back for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyOutcome {
+    /// The robot took every line, or a round trip behind the last one says that the bus has it.
+    Sent,
+    /// Nothing was said, on purpose.
+    Silenced(Reason),
+    /// A reply that should have gone out and did not.
+    Failed(Reason),
+    /// Handed to the bus without proof.
+    InDoubt,
+    /// Given up at shutdown.
+    Abandoned,
+}
+
+impl ReplyOutcome {
+    /// Whether health counts it as an error.
+    pub fn is_error(self) -> bool {
+        matches!(self, Self::Failed(_) | Self::InDoubt | Self::Abandoned)
+    }
+}
