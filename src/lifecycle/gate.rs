@@ -2,50 +2,34 @@
 
 use std::time::Duration;
 
+use crate::bus::wire::Occasion;
+
 /// The least time between two announcements.
 const GAP: Duration = Duration::from_millis(250);
 /// More polls than this in a minute are worth a warning.
 const POLLS_A_MINUTE: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Why the service announces itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// For the first time.
-    Started,
-    /// The link is back after this long.
-    LinkBack(Duration),
-    /// Somebody asked who is there, or the robot started.
-    Asked,
-}
-
-/// One announcement that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Announcement {
-    /// False only for the first.
-    pub again: bool,
-    /// How long the outage lasted that it ends, if it ends one.
-    pub outage: Option<Duration>,
-}
-
 /// Lets one announcement through in 250 ms; one more always follows what came in between.
 #[derive(Debug, Default)]
 pub struct AnnounceGate {
     last: Option<Duration>,
-    wanted: Option<Announcement>,
+    wanted: Option<Occasion>,
 }
 
 impl AnnounceGate {
-    /// Asks for an announcement. Several that wait are one.
-    pub fn want(&mut self, cause: Cause) {
-        let wanted =
-            self.wanted.get_or_insert(Announcement { again: cause != Cause::Started, outage: None });
-        if let Cause::LinkBack(outage) = cause {
-            wanted.outage = Some(wanted.outage.map_or(outage, |known| known.max(outage)));
-        }
-        if cause == Cause::Started {
-            wanted.again = false;
-        }
+    /// Asks for an announcement. Several that wait are one: the first ever stays the first, and
+    /// the end of an outage is not lost among polls.
+    pub fn want(&mut self, occasion: Occasion) {
+        self.wanted = Some(match (self.wanted, occasion) {
+            (None, occasion) => occasion,
+            (Some(Occasion::Start), _) | (_, Occasion::Start) => Occasion::Start,
+            (Some(Occasion::LinkBack(one)), Occasion::LinkBack(other)) => Occasion::LinkBack(one.max(other)),
+            (Some(Occasion::LinkBack(outage)), _) | (_, Occasion::LinkBack(outage)) => {
+                Occasion::LinkBack(outage)
+            }
+            (Some(Occasion::Asked), Occasion::Asked) => Occasion::Asked,
+        });
     }
 
     /// When the waiting announcement is due, since start; none when none waits.
@@ -54,7 +38,7 @@ impl AnnounceGate {
     }
 
     /// The announcement that is due at `now`, if one is.
-    pub fn take(&mut self, now: Duration) -> Option<Announcement> {
+    pub fn take(&mut self, now: Duration) -> Option<Occasion> {
         if self.due()? > now {
             return None;
         }
@@ -99,25 +83,25 @@ mod tests {
     fn the_first_announcement_goes_out_at_once_and_is_not_marked() {
         let mut gate = AnnounceGate::default();
         assert_eq!(gate.take(at(0)), None, "nothing wanted");
-        gate.want(Cause::Started);
-        assert_eq!(gate.take(at(0)), Some(Announcement { again: false, outage: None }));
+        gate.want(Occasion::Start);
+        assert_eq!(gate.take(at(0)), Some(Occasion::Start));
         assert_eq!(gate.take(at(1_000)), None, "once");
     }
 
     #[test]
     fn req_004_a_poll_is_answered_at_once() {
         let mut gate = AnnounceGate::default();
-        gate.want(Cause::Asked);
-        assert_eq!(gate.take(at(7)), Some(Announcement { again: true, outage: None }));
+        gate.want(Occasion::Asked);
+        assert_eq!(gate.take(at(7)), Some(Occasion::Asked));
     }
 
     #[test]
     fn polls_in_between_are_one_announcement_a_quarter_of_a_second_later() {
         let mut gate = AnnounceGate::default();
-        gate.want(Cause::Asked);
+        gate.want(Occasion::Asked);
         assert!(gate.take(at(1_000)).is_some());
         for now in 1_000..1_250 {
-            gate.want(Cause::Asked);
+            gate.want(Occasion::Asked);
             assert_eq!(gate.take(at(now)), None, "{now}");
         }
         assert_eq!(gate.due(), Some(at(1_250)));
@@ -127,16 +111,16 @@ mod tests {
 
     #[test]
     fn an_outage_is_kept_when_a_poll_comes_with_it() {
-        for causes in [
-            [Cause::LinkBack(at(3_000)), Cause::Asked],
-            [Cause::Asked, Cause::LinkBack(at(3_000))],
+        for occasions in [
+            [Occasion::LinkBack(at(3_000)), Occasion::Asked],
+            [Occasion::Asked, Occasion::LinkBack(at(3_000))],
         ] {
             let mut gate = AnnounceGate::default();
-            causes.map(|cause| gate.want(cause));
+            occasions.map(|cause| gate.want(cause));
             assert_eq!(
                 gate.take(at(0)),
-                Some(Announcement { again: true, outage: Some(at(3_000)) }),
-                "{causes:?}"
+                Some(Occasion::LinkBack(at(3_000))),
+                "{occasions:?}"
             );
         }
     }
@@ -144,7 +128,7 @@ mod tests {
     #[test]
     fn what_waits_when_the_link_dies_is_forgotten() {
         let mut gate = AnnounceGate::default();
-        gate.want(Cause::Asked);
+        gate.want(Occasion::Asked);
         gate.forget();
         assert_eq!(gate.take(at(10_000)), None);
     }
@@ -172,7 +156,7 @@ mod tests {
             let mut next = 0;
             for now in 0..6_000 {
                 while next < wants.len() && wants[next] == now {
-                    gate.want(Cause::Asked);
+                    gate.want(Occasion::Asked);
                     next += 1;
                 }
                 if gate.take(at(now)).is_some() {

@@ -21,6 +21,7 @@ use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::RoomName;
 use crate::outcome::{Reason, ReplyOutcome};
+use crate::robot::ROBOT_CONDITION;
 use line::{Batch, Line, LineOutcome, Lines};
 
 /// How long the robot has to answer.
@@ -129,6 +130,7 @@ impl Outbox {
         let mut open = true;
         while open || !self.lines.is_empty() {
             let now = self.tools.clock.now().elapsed;
+            self.progress.end();
             let stale = self.lines.drop_stale(now, self.tools.config.outbox.stale);
             if stale > 0 {
                 warn!(room = %self.room, lines = stale, "lines waited too long and are dropped (stale)");
@@ -180,7 +182,7 @@ impl Outbox {
     /// next line doesn't wait for that.
     fn say(&mut self, line: Line) -> BoxFuture<'static, Answered> {
         let now = self.tools.clock.now();
-        let _busy = self.progress.begin(now);
+        self.progress.begin(now);
         self.last_said = Some(now.elapsed);
         self.tools.decider.said(self.room.clone(), line.text.clone());
         let correlation_id = self.lines.correlation_id(line.batch).map(str::to_owned);
@@ -206,9 +208,12 @@ impl Outbox {
 
     fn answered(&mut self, answered: Answered) {
         let Answered { line, outcome } = answered;
+        self.progress.begin(self.tools.clock.now());
         match outcome {
             Ok(Said::Answered(answer)) => {
                 self.robot_has_answered = true;
+                let now = self.tools.clock.now();
+                self.tools.health.condition(now, Component::Robot, ROBOT_CONDITION, None, None);
                 match wire::robot_answer(&answer) {
                     Ok(()) => {
                         self.robot_is(None);
