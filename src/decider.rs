@@ -18,6 +18,7 @@ use tracing::{debug, error, info};
 use crate::chat::decide::Decider;
 use crate::chat::event::ChatMessage;
 use crate::chat::plan::{Decision, ReplyPlan, Ticket};
+use crate::chat::rules::Rules;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::{Component, HealthMonitor, Progress};
@@ -104,7 +105,7 @@ impl DeciderLoop {
             queues.push(messages.map(move |message| (name.clone(), message)).boxed());
             senders.push((room.clone(), sender));
         }
-        let decider = Decider::new(config.clone(), clock.now(), rand::random());
+        let decider = Decider::new(Rules::new(config.clone()), rand::random());
         let progress = health.progress(Component::Decider);
         let (replies, tickets) = (JoinSet::new(), HashMap::new());
         let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };

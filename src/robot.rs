@@ -132,8 +132,12 @@ impl RobotWatch {
 
     fn ask(&self, index: usize) -> impl Future<Output = (usize, Result<Reply, PublishError>)> + use<> {
         let bus = self.bus.clone();
-        let subject = subjects::user_level(&self.rooms[index].room);
-        async move { (index, bus.request(&subject, b"{}".to_vec(), None, ANSWER_TIMEOUT).await) }
+        let room = &self.rooms[index].room;
+        let subject = subjects::user_level(room.domain(), room.channel());
+        async move {
+            let Some(subject) = subject else { return (index, Err(PublishError::Refused)) };
+            (index, bus.request(&subject, b"{}".to_vec(), None, ANSWER_TIMEOUT).await)
+        }
     }
 
     /// A room whose answer tells no name is asked again at the next tick.

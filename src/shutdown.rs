@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -48,20 +48,25 @@ pub struct Shutdown {
     pub stop_taking: CancellationToken,
     /// Finish nothing more; count what is left as abandoned.
     pub give_up: CancellationToken,
-    reason: Arc<OnceLock<StopReason>>,
+    asked: Arc<OnceLock<(StopReason, Instant)>>,
 }
 
 impl Shutdown {
     /// Asks for a stop. The first reason stays.
     pub fn request(&self, reason: StopReason) {
-        if self.reason.set(reason).is_ok() {
+        if self.asked.set((reason, Instant::now())).is_ok() {
             self.stop_taking.cancel();
         }
     }
 
     /// Why the service stops, once it does.
     pub fn reason(&self) -> Option<&StopReason> {
-        self.reason.get()
+        self.asked.get().map(|(reason, _)| reason)
+    }
+
+    /// How long ago the stop was asked for.
+    pub fn asked_ago(&self) -> Duration {
+        self.asked.get().map(|(_, at)| at.elapsed()).unwrap_or_default()
     }
 
     /// Turns SIGTERM and SIGINT into a stop, and a second one into giving up. Never returns.

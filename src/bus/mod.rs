@@ -94,6 +94,11 @@ impl Bus {
         self.link.changed().await.is_ok()
     }
 
+    /// Whether the link's keeper is gone, so that the link can't come back.
+    pub fn is_closed(&self) -> bool {
+        self.link.has_changed().is_err()
+    }
+
     /// The latest round trip, while the link is up.
     pub fn round_trip(&self) -> Option<Duration> {
         let link = self.link.borrow();

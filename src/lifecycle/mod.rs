@@ -214,11 +214,8 @@ impl Lifecycle {
                 }
             }
             // The link is gone, or not proven freshly enough: wanted still, and due in a moment.
-            Err(PublishError::LinkDown) => self.gate.want(occasion),
-            Err(error) => {
-                error!(%error, "the announcement could not be published");
-                self.gate.want(occasion);
-            }
+            Err(PublishError::LinkDown | PublishError::Stuck) => self.gate.want(occasion),
+            Err(error) => error!(%error, "the announcement could not be published"),
         }
     }
 
@@ -238,7 +235,15 @@ impl Lifecycle {
                 }
             }
         };
-        let has_left = timeout(LINK_HOPE, said).await.is_ok();
+        // A link that was away before is not hoped for twice.
+        let hope = if bus.link().is_up() {
+            LINK_HOPE
+        } else if bus.is_closed() || shutdown.give_up.is_cancelled() {
+            Duration::ZERO
+        } else {
+            LINK_HOPE.saturating_sub(shutdown.asked_ago())
+        };
+        let has_left = timeout(hope, said).await.is_ok();
         if !has_left {
             warn!("NATS is away: the shutdown event could not be proven to have left");
         }

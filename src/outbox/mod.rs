@@ -13,8 +13,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
-use crate::bus::{Bus, PublishError, Reply, subjects, wire};
+use crate::bus::wire::{self, Identity};
+use crate::bus::{Bus, PublishError, Reply, subjects};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decider::DeciderHandle;
@@ -61,8 +63,8 @@ impl OutboxHandle {
 pub struct Tools {
     /// The gaps, the bounds, and what is meant by stale.
     pub config: Arc<Config>,
-    /// What is written as the source of a line.
-    pub service: String,
+    /// Who is written as the source of a line.
+    pub identity: Arc<Identity>,
     /// Where the lines go.
     pub bus: Bus,
     /// When they go.
@@ -186,7 +188,7 @@ impl Outbox {
         self.last_said = Some(now.elapsed);
         self.tools.decider.said(self.room.clone(), line.text.clone());
         let correlation_id = self.lines.correlation_id(line.batch).map(str::to_owned);
-        let payload = wire::say(&self.tools.service, &self.room, &line.text, now);
+        let payload = wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
         let (bus, clock) = (self.tools.bus.clone(), self.tools.clock);
         Box::pin(async move {
             let subject = subjects::ROBOT_COMMAND;

@@ -7,6 +7,7 @@ mod announce;
 mod base;
 mod beat;
 mod receive;
+mod robot;
 mod say;
 
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub use announce::{About, Endpoint, Endpoints, Model, Occasion, discovery, start
 pub use base::Identity;
 pub use beat::{Beat, Proof, heartbeat, lifecycle_heartbeat, shutdown};
 pub use receive::{Envelope, EnvelopeError, ForeignBeat, GroupRestart, RobotLifecycle};
+pub use robot::{own_name, robot_answer};
 pub use say::say;
