@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Context, Error, Result};
 use crate::journal::{Journal, Mark};
-use crate::nats::round_trip;
+use crate::nats::{Server, round_trip};
 
 /// One message.
 #[derive(Debug, Clone)]
@@ -80,9 +80,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Records everything under `kryten.`.
-    pub async fn start(client: Client) -> Result<Recorder> {
-        Recorder::start_on(client, "kryten.>").await
+    /// Records everything under `kryten.`, but for what is asked of the robot: that is in
+    /// [`crate::Robot::says`], and listening to it would make up for a missing robot.
+    pub async fn start(server: &Server) -> Result<Recorder> {
+        Recorder::start_on(server.listener().await?, "kryten.>").await
     }
 
     /// Records the subjects that fit `pattern`. When it returns, the server knows of it.

@@ -140,7 +140,7 @@ async fn a_reload_takes_a_subject_away_or_refuses_the_password() -> Result {
 }
 
 #[tokio::test]
-async fn subjects_are_denied_to_everybody_but_the_observer() -> Result {
+async fn subjects_are_denied_to_everybody_but_the_kit() -> Result {
     let settings = Settings { deny_subscribe: vec!["kryten.llm.command".to_owned()], ..Settings::default() };
     let server = Server::start_with(settings).await?;
     let (client, mut events) = watched(ConnectOptions::new(), &server).await?;
@@ -148,11 +148,11 @@ async fn subjects_are_denied_to_everybody_but_the_observer() -> Result {
     let named =
         |event: &Event| event.to_string().to_lowercase().contains("permissions violation for subscription");
     event(&mut events, "the permissions violation", named).await?;
-    let observer = server.client().await?;
-    let mut heard = observer.subscribe("kryten.llm.command").await.context("subscribing")?;
-    round_trip(&observer, SOON).await?;
-    observer.publish("kryten.llm.command", "ping".into()).await.context("publishing")?;
-    within(SOON, "the observer's own message", heard.next()).await.map(drop)
+    let neighbour = server.client().await?;
+    let mut heard = neighbour.subscribe("kryten.llm.command").await.context("subscribing")?;
+    round_trip(&neighbour, SOON).await?;
+    neighbour.publish("kryten.llm.command", "ping".into()).await.context("publishing")?;
+    within(SOON, "the kit's own message", heard.next()).await.map(drop)
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use settings::{Auth, NKEY_SEED, OBSERVER, Settings, TOKEN, USER};
+pub use settings::{Auth, NKEY_SEED, Settings, TOKEN, USER};
+use settings::{LISTENER, NEIGHBOUR};
 
 use crate::error::{Context, Error, Result, within};
 use crate::ports;
@@ -104,14 +105,24 @@ impl Server {
         self.folder.path().join(name)
     }
 
-    /// A client with all rights, for whoever watches. It is back within milliseconds of the server.
+    /// A client with all rights. It is back within milliseconds of the server.
     pub async fn client(&self) -> Result<Client> {
+        self.client_of(NEIGHBOUR).await
+    }
+
+    /// A client for whoever listens to everything: it does not hear what is asked of the robot, so
+    /// that it does not count as one. (With [`Auth::Token`] it does.)
+    pub async fn listener(&self) -> Result<Client> {
+        self.client_of(LISTENER).await
+    }
+
+    async fn client_of(&self, (user, password): (&str, &str)) -> Result<Client> {
         let mut options = match self.settings.auth {
             Auth::Token => ConnectOptions::with_token(TOKEN.to_owned()),
-            _ => ConnectOptions::with_user_and_password(OBSERVER.0.to_owned(), OBSERVER.1.to_owned()),
+            _ => ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()),
         };
         options = options
-            .name("observer")
+            .name(user)
             .subscription_capacity(1 << 20)
             .reconnect_delay_callback(|_| Duration::from_millis(5));
         if self.settings.tls {
@@ -121,7 +132,7 @@ impl Server {
                 .require_tls(true);
         }
         let connecting = options.connect(self.url());
-        within(PATIENCE, "an observer's connection", connecting).await?.context("connecting an observer")
+        within(PATIENCE, "a client's connection", connecting).await?.context("connecting a client")
     }
 
     /// Asks it to stop (SIGTERM) and waits until it is gone. [`Server::restart`] brings it back.
@@ -213,10 +224,10 @@ pub async fn round_trip(client: &Client, deadline: Duration) -> Result {
                     client.publish(subject.clone(), "".into()).await.context("publishing an echo")?;
                 }
                 echo = echoes.next() => {
-                    return echo.map(drop).ok_or_else(|| Error::new("the observer's connection is closed"));
+                    return echo.map(drop).ok_or_else(|| Error::new("the client's connection is closed"));
                 }
             }
         }
     };
-    within(deadline, "an observer's round trip", trip).await?
+    within(deadline, "a client's round trip", trip).await?
 }

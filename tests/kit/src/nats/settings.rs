@@ -4,8 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// The account with all rights that the kit's own clients use where the server asks for one.
-pub const OBSERVER: (&str, &str) = ("observer", "observer-password");
+/// The account with all rights that the kit's own clients use.
+pub(super) const NEIGHBOUR: (&str, &str) = ("neighbour", "neighbour-password");
+/// The account of a recorder. What is asked of the robot is denied to it: who listens to a subject
+/// counts as a responder, and nobody could see any more that no robot is there.
+pub(super) const LISTENER: (&str, &str) = ("listener", "listener-password");
 /// What a daemon signs in with under [`Auth::UserPassword`].
 pub const USER: (&str, &str) = ("kryten", "kryten-password");
 /// What everybody signs in with under [`Auth::Token`].
@@ -73,7 +76,12 @@ impl Settings {
             "lame_duck_grace_period": "1s",
             "logtime": true,
         });
-        let observer = json!({ "user": OBSERVER.0, "password": OBSERVER.1 });
+        let neighbour = json!({ "user": NEIGHBOUR.0, "password": NEIGHBOUR.1 });
+        let listener = json!({
+            "user": LISTENER.0,
+            "password": LISTENER.1,
+            "permissions": { "subscribe": { "deny": ["kryten.robot.command", "kryten.user_level.>"] } },
+        });
         let daemon = |mut account: Value| {
             account["permissions"] = json!({
                 "publish": { "deny": self.deny_publish },
@@ -84,16 +92,17 @@ impl Settings {
         match self.auth {
             Auth::Anybody => {
                 let anybody = daemon(json!({ "user": "anybody", "password": "anybody-password" }));
-                file["authorization"] = json!({ "users": [observer, anybody] });
+                file["authorization"] = json!({ "users": [neighbour, listener, anybody] });
                 file["no_auth_user"] = json!("anybody");
             }
             Auth::UserPassword => {
                 let user = daemon(json!({ "user": USER.0, "password": self.password }));
-                file["authorization"] = json!({ "users": [observer, user] });
+                file["authorization"] = json!({ "users": [neighbour, listener, user] });
             }
             Auth::Token => file["authorization"] = json!({ "token": TOKEN }),
             Auth::Nkey => {
-                file["authorization"] = json!({ "users": [observer, daemon(json!({ "nkey": NKEY }))] });
+                file["authorization"] =
+                    json!({ "users": [neighbour, listener, daemon(json!({ "nkey": NKEY }))] });
             }
         }
         if self.jetstream {
