@@ -55,3 +55,70 @@ pub fn completion(body: &str) -> Result<Completion, Failure> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::MaxTokensField;
+    use crate::llm::Tokens;
+    use crate::llm::fixtures::{provider, request};
+
+    #[test]
+    fn a_call_goes_under_v1_once() {
+        assert_eq!(url("https://api.host"), "https://api.host/v1/messages");
+        assert_eq!(url("https://api.host/v1"), "https://api.host/v1/messages");
+    }
+
+    #[test]
+    fn the_limit_is_sent_whatever_the_field_is_called() {
+        let provider = ProviderConfig { max_tokens_field: MaxTokensField::None, ..provider("one") };
+        let expected = json!({
+            "model": "small",
+            "max_tokens": 256,
+            "system": "You are Vera.",
+            "messages": [{"role": "user", "content": "hello"}],
+            "temperature": 0.8,
+        });
+        assert_eq!(Value::Object(body(&provider, &request("m-1"))), expected);
+    }
+
+    #[test]
+    fn an_answer_is_its_texts() {
+        let body = r#"{"content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"hi "}],
+                       "stop_reason":"max_tokens","usage":{"input_tokens":3,"output_tokens":4}}"#;
+        let tokens = Some(Tokens { prompt: 3, completion: 4, total: 7 });
+        assert_eq!(
+            completion(body),
+            Ok(Completion { text: "hi".to_owned(), tokens, cut_by_token_limit: true })
+        );
+    }
+
+    #[test]
+    fn a_success_without_an_answer_says_what_is_wrong() {
+        for (body, kind) in [
+            ("busy", Kind::UnusableBody),
+            (r#"{"type":"error","error":{"message":"overloaded"}}"#, Kind::UnusableBody),
+            (r#"{"content":[],"stop_reason":"end_turn"}"#, Kind::UnusableBody),
+            (r#"{"content":[],"stop_reason":"max_tokens"}"#, Kind::ReasoningAteTokens),
+            (r#"{"content":[{"text":"I"}],"stop_reason":"refusal"}"#, Kind::ContentRefused),
+        ] {
+            assert_eq!(completion(body).map_err(|failure| failure.kind), Err(kind), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(body in ".*") {
+            let _ = completion(&body);
+        }
+
+        #[test]
+        fn an_answer_is_never_empty_whatever_the_fields_hold(body in crate::llm::fixtures::almost_an_answer()) {
+            if let Ok(completion) = completion(&body.to_string()) {
+                prop_assert!(!completion.text.trim().is_empty());
+            }
+        }
+    }
+}

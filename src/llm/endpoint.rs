@@ -50,7 +50,10 @@ impl Endpoint {
                 true => (HeaderName::from_static("x-api-key"), secret_value(key.expose_secret())),
                 false => (AUTHORIZATION, secret_value(&format!("Bearer {}", key.expose_secret()))),
             };
-            own_headers.insert(name, value.map_err(|_| "its api_key holds characters that HTTP forbids".to_owned())?);
+            own_headers.insert(
+                name,
+                value.map_err(|_| "its api_key holds characters that HTTP forbids".to_owned())?,
+            );
         }
         let mut custom_headers = HeaderMap::new();
         for (name, value) in &config.custom_headers {
@@ -91,11 +94,19 @@ impl Endpoint {
     ) -> Result<Completion, Failure> {
         let exchange = tokio::time::timeout(timeout, self.exchange(client, request, clock));
         exchange.await.unwrap_or_else(|_| {
-            Err(Failure::new(Kind::Timeout, &format!("no whole answer within {:.1} s", timeout.as_secs_f64())))
+            Err(Failure::new(
+                Kind::Timeout,
+                &format!("no whole answer within {:.1} s", timeout.as_secs_f64()),
+            ))
         })
     }
 
-    async fn exchange(&self, client: &Client, request: &Request, clock: &Clock) -> Result<Completion, Failure> {
+    async fn exchange(
+        &self,
+        client: &Client,
+        request: &Request,
+        clock: &Clock,
+    ) -> Result<Completion, Failure> {
         let body = match self.config.kind {
             ProviderKind::Anthropic => anthropic::body(&self.config, request),
             _ => openai::body(&self.config, request),
@@ -158,11 +169,12 @@ impl Endpoint {
     /// nor into chat.
     fn without_secrets(&self, body: &[u8]) -> String {
         let body = String::from_utf8_lossy(body).into_owned();
-        let secrets = self.config.api_key.iter().chain(self.config.custom_headers.iter().map(|(_, value)| value));
-        secrets
-            .map(SecretString::expose_secret)
-            .filter(|secret| secret.len() >= 8)
-            .fold(body, |body, secret| if body.contains(secret) { body.replace(secret, "****") } else { body })
+        let secrets =
+            self.config.api_key.iter().chain(self.config.custom_headers.iter().map(|(_, value)| value));
+        secrets.map(SecretString::expose_secret).filter(|secret| secret.len() >= 8).fold(
+            body,
+            |body, secret| if body.contains(secret) { body.replace(secret, "****") } else { body },
+        )
     }
 }
 

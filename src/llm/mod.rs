@@ -7,6 +7,8 @@ pub mod anthropic;
 pub mod breaker;
 pub mod endpoint;
 pub mod failure;
+#[cfg(test)]
+mod fixtures;
 pub mod openai;
 pub mod order;
 pub mod plan;
@@ -87,7 +89,9 @@ impl fmt::Display for GaveUp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => formatter.write_str("every provider refused the content"),
-            Self::Exhausted(failures) if failures.is_empty() => formatter.write_str("no provider could be asked"),
+            Self::Exhausted(failures) if failures.is_empty() => {
+                formatter.write_str("no provider could be asked")
+            }
             Self::Exhausted(failures) => {
                 formatter.write_str("all providers failed")?;
                 failures.iter().try_for_each(|(name, failure)| write!(formatter, "; {name}: {failure}"))

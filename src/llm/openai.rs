@@ -113,3 +113,129 @@ pub(super) fn tokens(usage: &Value, prompt: &str, completion: &str) -> Option<To
     let (prompt, completion) = (prompt.unwrap_or(0), completion.unwrap_or(0));
     Some(Tokens { prompt, completion, total: total.unwrap_or(prompt.saturating_add(completion)) })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::llm::fixtures::{provider, request};
+
+    #[test]
+    fn a_call_has_the_providers_own_parameters() {
+        assert_eq!(url("http://host:1/v1"), "http://host:1/v1/chat/completions");
+        let body = body(&provider("one"), &request("m-1"));
+        let expected = json!({
+            "model": "small",
+            "messages": [{"role": "system", "content": "You are Vera."}, {"role": "user", "content": "hello"}],
+            "temperature": 0.8,
+            "max_tokens": 256,
+        });
+        assert_eq!(Value::Object(body), expected);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_sent_and_extra_body_wins() {
+        let extra = json!({"model": "other", "top_p": 0.5});
+        let provider = ProviderConfig {
+            temperature: None,
+            max_tokens_field: MaxTokensField::None,
+            extra_body: extra.as_object().cloned().unwrap(),
+            ..provider("one")
+        };
+        let body = body(&provider, &Request { system: String::new(), ..request("m-1") });
+        let expected =
+            json!({"model": "other", "messages": [{"role": "user", "content": "hello"}], "top_p": 0.5});
+        assert_eq!(Value::Object(body), expected);
+    }
+
+    #[test]
+    fn the_limit_goes_into_the_field_that_the_model_knows() {
+        let provider =
+            ProviderConfig { max_tokens_field: MaxTokensField::MaxCompletionTokens, ..provider("one") };
+        let body = body(&provider, &request("m-1"));
+        assert_eq!((body.get("max_tokens"), &body["max_completion_tokens"]), (None, &json!(256)));
+    }
+
+    #[test]
+    fn an_answer_is_read_with_what_it_cost() {
+        for (body, text, tokens, cut) in [
+            (
+                r#"{"choices":[{"message":{"content":" hi \n"},"finish_reason":"stop"}],
+                    "usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":8}}"#,
+                "hi",
+                Some((3, 4, 8)),
+                false,
+            ),
+            (
+                r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"length"}],
+                    "usage":{"prompt_tokens":3,"completion_tokens":4}}"#,
+                "hi",
+                Some((3, 4, 7)),
+                true,
+            ),
+            (
+                r#"{"choices":[{"message":{"content":[{"type":"text","text":"h"},{"text":"i"},{"image":1}]}}],
+                    "usage":{"prompt_tokens":-3,"completion_tokens":"4"}}"#,
+                "hi",
+                None,
+                false,
+            ),
+        ] {
+            let tokens = tokens.map(|(prompt, completion, total)| Tokens { prompt, completion, total });
+            let expected = Completion { text: text.to_owned(), tokens, cut_by_token_limit: cut };
+            assert_eq!(completion(body), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_without_an_answer_says_what_is_wrong() {
+        for (body, kind, detail) in [
+            ("<html>busy</html>", Kind::UnusableBody, "not JSON: <html>busy</html>"),
+            ("", Kind::UnusableBody, "not JSON:"),
+            ("[1]", Kind::UnusableBody, "no choices: [1]"),
+            (r#"{"choices":[]}"#, Kind::UnusableBody, r#"no choices: {"choices":[]}"#),
+            (r#"{"error":{"code":502,"message":"upstream\n"}}"#, Kind::UnusableBody, "no choices: upstream"),
+            (r#"{"choices":[7]}"#, Kind::UnusableBody, "empty content"),
+            (r#"{"choices":[{"message":{"content":" \n"}}]}"#, Kind::UnusableBody, "empty content"),
+            (r#"{"choices":[{"message":{"refusal":"I can't"}}]}"#, Kind::ContentRefused, "I can't"),
+            (
+                r#"{"choices":[{"message":{"content":"par"},"finish_reason":"content_filter"}]}"#,
+                Kind::ContentRefused,
+                "held back by a content filter",
+            ),
+        ] {
+            let failure = completion(body).unwrap_err();
+            assert_eq!((failure.kind, failure.detail.as_str()), (kind, detail), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_reasoning_ate_names_the_setting_to_change() {
+        let body = r#"{"choices":[{"message":{"content":null},"finish_reason":"length"}]}"#;
+        let failure = completion(body).unwrap_err();
+        assert_eq!(failure.kind, Kind::ReasoningAteTokens);
+        assert!(failure.detail.contains("max_tokens") && failure.detail.contains("extra_body"), "{failure}");
+    }
+
+    #[test]
+    fn nesting_without_end_is_no_stack_without_end() {
+        for body in ["[".repeat(1 << 20), r#"{"choices":"#.repeat(100_000)] {
+            assert_eq!(completion(&body).map_err(|failure| failure.kind), Err(Kind::UnusableBody));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(body in ".*") {
+            let _ = completion(&body);
+        }
+
+        #[test]
+        fn an_answer_is_never_empty_whatever_the_fields_hold(body in crate::llm::fixtures::almost_an_answer()) {
+            if let Ok(completion) = completion(&body.to_string()) {
+                prop_assert!(!completion.text.trim().is_empty());
+            }
+        }
+    }
+}

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use super::GaveUp;
 use super::breaker::Admit;
 use super::failure::{Cure, Failure, Kind};
 use super::provider::ProviderState;
 use super::retry::delay;
-use super::GaveUp;
 use crate::config::RetryStrategy;
 
 /// A retry with less time than this is not worth making: it would only blame the provider.
@@ -101,7 +101,9 @@ impl Plan {
                     self.next = Next::Retry;
                     return Step::Wait(delay);
                 }
-                (Next::Retry, Some(turn)) if now + SHORTEST_RETRY <= turn.ends => return self.call(turn, now),
+                (Next::Retry, Some(turn)) if now + SHORTEST_RETRY <= turn.ends => {
+                    return self.call(turn, now);
+                }
                 (Next::Retry, _) => self.next = Next::Provider,
                 (Next::Provider, _) => match self.not_asked.pop_front() {
                     Some(candidate) if now < self.deadline => {
@@ -197,7 +199,11 @@ impl Plan {
         if refused && !out_of_time {
             return Step::GiveUp(GaveUp::Refused);
         }
-        let named = |(provider, failure)| (states[provider].name().clone(), failure);
+        let named = |(provider, failure): (usize, Failure)| (states[provider].name().clone(), failure);
         Step::GiveUp(GaveUp::Exhausted(failures.into_iter().map(named).collect()))
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -84,7 +84,14 @@ impl ProviderState {
 
     /// A call failed, `now` since the service started; `message` is the correlation id of the
     /// chat message that it was for.
-    pub fn failed(&mut self, now: Duration, latency: Duration, failure: &Failure, message: &str, probe: bool) -> News {
+    pub fn failed(
+        &mut self,
+        now: Duration,
+        latency: Duration,
+        failure: &Failure,
+        message: &str,
+        probe: bool,
+    ) -> News {
         self.last_latency = Some(latency);
         if failure.kind.is_refusal() {
             return self.refused(failure, message);
@@ -102,7 +109,9 @@ impl ProviderState {
     /// Chat can't make a provider look broken, but a wrong parameter looks like this too: the
     /// same refusal of whatever is asked.
     fn refused(&mut self, failure: &Failure, message: &str) -> News {
-        if self.refused_messages.len() < REFUSALS && !self.refused_messages.iter().any(|known| known == message) {
+        if self.refused_messages.len() < REFUSALS
+            && !self.refused_messages.iter().any(|known| known == message)
+        {
             self.refused_messages.push(message.to_owned());
         }
         if self.refused_messages.len() < REFUSALS {
@@ -112,5 +121,94 @@ impl ProviderState {
         self.status = ProviderStatus::Failed;
         self.last_failure = Some(Failure { kind: Kind::RefusesAll, ..failure.clone() });
         News { refuses_all: !known, ..News::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATENCY: Duration = Duration::from_millis(7);
+
+    fn state() -> ProviderState {
+        ProviderState::new(
+            ProviderName::new("one"),
+            CircuitBreaker { failures: 3, open: Duration::from_secs(30) },
+        )
+    }
+
+    fn fail(state: &mut ProviderState, kind: Kind, message: &str) -> News {
+        state.failed(Duration::ZERO, LATENCY, &Failure::new(kind, "words"), message, false)
+    }
+
+    #[test]
+    fn req_003_the_status_is_that_of_the_latest_completed_call() {
+        let mut state = state();
+        assert_eq!(state.status(), ProviderStatus::Unknown);
+        assert_eq!(fail(&mut state, Kind::RateLimited, "a"), News::default());
+        assert_eq!(state.status(), ProviderStatus::Failed);
+        assert_eq!(state.last_failure().map(|failure| failure.kind), Some(Kind::RateLimited));
+        assert_eq!(state.last_latency(), Some(LATENCY));
+        state.answered(LATENCY * 2);
+        assert_eq!((state.status(), state.last_failure()), (ProviderStatus::Ok, None));
+        assert_eq!(state.last_latency(), Some(LATENCY * 2));
+    }
+
+    #[test]
+    fn req_003_refused_content_leaves_the_status() {
+        for kind in [Kind::ContentRefused, Kind::TooLong] {
+            let mut state = state();
+            fail(&mut state, kind, "a");
+            assert_eq!(state.status(), ProviderStatus::Unknown);
+            state.answered(LATENCY);
+            fail(&mut state, kind, "b");
+            assert_eq!(state.status(), ProviderStatus::Ok);
+            fail(&mut state, Kind::Server, "c");
+            fail(&mut state, kind, "d");
+            assert_eq!(state.status(), ProviderStatus::Failed);
+            assert!(state.breaker.is_closed());
+        }
+    }
+
+    #[test]
+    fn five_refusals_of_different_messages_mean_a_wrong_parameter() {
+        let mut state = state();
+        for message in ["a", "b", "b", "c", "d", "d"] {
+            assert_eq!(fail(&mut state, Kind::ContentRefused, message), News::default(), "{message}");
+        }
+        assert_eq!(state.status(), ProviderStatus::Unknown);
+        assert!(fail(&mut state, Kind::TooLong, "e").refuses_all);
+        assert_eq!(state.status(), ProviderStatus::Failed);
+        assert_eq!(state.last_failure().map(|failure| failure.kind), Some(Kind::RefusesAll));
+        assert!(!fail(&mut state, Kind::TooLong, "f").refuses_all, "said once");
+    }
+
+    #[test]
+    fn a_success_between_refusals_begins_the_count_anew() {
+        let mut state = state();
+        for message in ["a", "b", "c", "d"] {
+            fail(&mut state, Kind::ContentRefused, message);
+        }
+        state.answered(LATENCY);
+        assert!(!fail(&mut state, Kind::ContentRefused, "e").refuses_all);
+        assert_eq!(state.status(), ProviderStatus::Ok);
+    }
+
+    #[test]
+    fn a_bad_key_is_news_once_until_a_success() {
+        let mut state = state();
+        assert!(fail(&mut state, Kind::BadKey, "a").key_went_bad);
+        assert!(!fail(&mut state, Kind::BadKey, "b").key_went_bad);
+        state.answered(LATENCY);
+        assert!(fail(&mut state, Kind::BadKey, "c").key_went_bad);
+    }
+
+    #[test]
+    fn the_breaker_opens_and_closes_once() {
+        let mut state = state();
+        let opened: Vec<bool> = (0..4).map(|_| fail(&mut state, Kind::Timeout, "a").breaker_opened).collect();
+        assert_eq!(opened, [false, false, true, false]);
+        assert!(state.answered(LATENCY).breaker_closed);
+        assert!(!state.answered(LATENCY).breaker_closed);
     }
 }

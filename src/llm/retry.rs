@@ -23,7 +23,8 @@ pub fn delay(strategy: &RetryStrategy, tries: u32, failure: &Failure, random: &m
     }
     let exponent = i32::try_from(tries.saturating_sub(1)).unwrap_or(i32::MAX);
     let grown = strategy.initial_delay.as_secs_f64() * strategy.multiplier.powi(exponent);
-    let ceiling = Duration::try_from_secs_f64(grown).map_or(strategy.max_delay, |grown| grown.min(strategy.max_delay));
+    let ceiling =
+        Duration::try_from_secs_f64(grown).map_or(strategy.max_delay, |grown| grown.min(strategy.max_delay));
     ceiling.mul_f64(random.random::<f64>())
 }
 

@@ -58,7 +58,8 @@ impl Router {
         let endpoints: Vec<_> = providers.iter().map(Endpoint::new).collect();
         let mut order = order(providers, preference);
         order.retain(|index| endpoints[*index].is_ok());
-        let states = providers.iter().map(|provider| ProviderState::new(provider.name.clone(), breaker.clone()));
+        let states =
+            providers.iter().map(|provider| ProviderState::new(provider.name.clone(), breaker.clone()));
         let shared = Shared { states: states.collect(), random: rand::make_rng() };
         let inner = Inner {
             endpoints,
@@ -156,9 +157,8 @@ impl Inner {
             Ok(client) => endpoint.call(client, call.request, call.timeout, &self.clock).await,
             Err(failure) => Err(failure),
         };
-        let now = self.clock.now();
-        let latency = now.elapsed.saturating_sub(began);
-        self.record(now, latency, call, endpoint, &result);
+        let latency = self.clock.now().elapsed.saturating_sub(began);
+        self.record(latency, call, endpoint, &result);
         let Completion { text, tokens, cut_by_token_limit } = result?;
         let ProviderConfig { name, model, .. } = endpoint.config();
         Ok(Answer { provider: name.clone(), model: model.clone(), text, tokens, cut_by_token_limit, latency })
@@ -168,13 +168,13 @@ impl Inner {
     /// two calls in another order than the state.
     fn record(
         &self,
-        now: Moment,
         latency: Duration,
         call: &Call<'_>,
         endpoint: &Endpoint,
         result: &Result<Completion, Failure>,
     ) {
         let mut shared = self.lock();
+        let now = self.clock.now();
         let state = &mut shared.states[call.provider];
         let news = match result {
             Ok(_) => state.answered(latency),
@@ -208,6 +208,8 @@ impl Inner {
 
     fn gave_up(&self, request: &Request, gave_up: GaveUp) -> GaveUp {
         if let GaveUp::Exhausted(_) = gave_up {
+            // Under the lock, so that a success can't slip in between the moment and the report.
+            let _shared = self.lock();
             self.health.providers_exhausted(self.clock.now());
         }
         tracing::warn!(correlation_id = ?request.correlation_id, reason = %gave_up, "no provider answered");
@@ -275,7 +277,15 @@ fn log(
     match result {
         Ok(completion) => {
             let tokens = completion.tokens.map(|tokens| tokens.total);
-            tracing::debug!(provider, attempt, probe, milliseconds, tokens, ?correlation_id, "provider answered");
+            tracing::debug!(
+                provider,
+                attempt,
+                probe,
+                milliseconds,
+                tokens,
+                ?correlation_id,
+                "provider answered"
+            );
         }
         Err(failure) if failure.kind == Kind::BadKey && !news.key_went_bad => {
             tracing::debug!(provider, attempt, probe, milliseconds, ?correlation_id, %failure, "provider failed");
@@ -285,7 +295,10 @@ fn log(
         }
     }
     if news.key_went_bad {
-        tracing::error!(provider, "the provider refuses our key: check api_key; said once until a call succeeds");
+        tracing::error!(
+            provider,
+            "the provider refuses our key: check api_key; said once until a call succeeds"
+        );
     }
     if news.refuses_all {
         tracing::error!(provider, "the provider refuses whatever it is asked: check model and extra_body");
@@ -297,3 +310,7 @@ fn log(
         tracing::info!(provider, "the provider is back");
     }
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;
