@@ -16,7 +16,7 @@ pub enum Admit {
 }
 
 /// Counts failed calls in a row, and lets one probe through at a time once they were too many.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Breaker {
     limits: CircuitBreaker,
     failed_in_a_row: u32,

@@ -64,6 +64,15 @@ pub struct Tokens {
     pub total: u64,
 }
 
+impl Tokens {
+    /// Adds up; providers may claim any number.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.prompt = self.prompt.saturating_add(other.prompt);
+        self.completion = self.completion.saturating_add(other.completion);
+        self.total = self.total.saturating_add(other.total);
+    }
+}
+
 /// A success's body, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {

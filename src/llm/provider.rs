@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Tokens;
 use super::breaker::Breaker;
 use super::failure::{Failure, Kind};
 use crate::config::CircuitBreaker;
@@ -11,8 +12,8 @@ use crate::names::ProviderName;
 /// So many refusals in a row, from different messages, are the provider's fault.
 const REFUSALS: usize = 5;
 
-/// Status, latency and breaker of one provider.
-#[derive(Debug)]
+/// Status, latency, breaker and totals of one provider.
+#[derive(Debug, Clone)]
 pub struct ProviderState {
     name: ProviderName,
     /// Whether it may be called; the plan of a request asks it.
@@ -20,6 +21,9 @@ pub struct ProviderState {
     status: ProviderStatus,
     last_failure: Option<Failure>,
     last_latency: Option<Duration>,
+    calls: u64,
+    failed_calls: u64,
+    tokens: Tokens,
     /// Which messages were refused since the last success; at most [`REFUSALS`].
     refused_messages: Vec<String>,
     key_is_bad: bool,
@@ -47,6 +51,9 @@ impl ProviderState {
             status: ProviderStatus::Unknown,
             last_failure: None,
             last_latency: None,
+            calls: 0,
+            failed_calls: 0,
+            tokens: Tokens::default(),
             refused_messages: Vec::new(),
             key_is_bad: false,
         }
@@ -72,9 +79,26 @@ impl ProviderState {
         self.last_latency
     }
 
-    /// A call was answered.
-    pub fn answered(&mut self, latency: Duration) -> News {
+    /// Completed calls since the start, refused ones included; cancelled ones are not complete.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Those of them that were not answered.
+    pub fn failed_calls(&self) -> u64 {
+        self.failed_calls
+    }
+
+    /// What the answers have cost since the start, as far as the provider tells.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens
+    }
+
+    /// A call was answered, at the cost of `tokens` if it says so.
+    pub fn answered(&mut self, latency: Duration, tokens: Option<Tokens>) -> News {
         self.last_latency = Some(latency);
+        self.calls += 1;
+        self.tokens.add(tokens.unwrap_or_default());
         self.status = ProviderStatus::Ok;
         self.last_failure = None;
         self.refused_messages.clear();
@@ -93,6 +117,8 @@ impl ProviderState {
         probe: bool,
     ) -> News {
         self.last_latency = Some(latency);
+        self.calls += 1;
+        self.failed_calls += 1;
         if failure.kind.is_refusal() {
             return self.refused(failure, message);
         }
@@ -149,7 +175,7 @@ mod tests {
         assert_eq!(state.status(), ProviderStatus::Failed);
         assert_eq!(state.last_failure().map(|failure| failure.kind), Some(Kind::RateLimited));
         assert_eq!(state.last_latency(), Some(LATENCY));
-        state.answered(LATENCY * 2);
+        state.answered(LATENCY * 2, None);
         assert_eq!((state.status(), state.last_failure()), (ProviderStatus::Ok, None));
         assert_eq!(state.last_latency(), Some(LATENCY * 2));
     }
@@ -160,7 +186,7 @@ mod tests {
             let mut state = state();
             fail(&mut state, kind, "a");
             assert_eq!(state.status(), ProviderStatus::Unknown);
-            state.answered(LATENCY);
+            state.answered(LATENCY, None);
             fail(&mut state, kind, "b");
             assert_eq!(state.status(), ProviderStatus::Ok);
             fail(&mut state, Kind::Server, "c");
@@ -189,7 +215,7 @@ mod tests {
         for message in ["a", "b", "c", "d"] {
             fail(&mut state, Kind::ContentRefused, message);
         }
-        state.answered(LATENCY);
+        state.answered(LATENCY, None);
         assert!(!fail(&mut state, Kind::ContentRefused, "e").refuses_all);
         assert_eq!(state.status(), ProviderStatus::Ok);
     }
@@ -199,7 +225,7 @@ mod tests {
         let mut state = state();
         assert!(fail(&mut state, Kind::BadKey, "a").key_went_bad);
         assert!(!fail(&mut state, Kind::BadKey, "b").key_went_bad);
-        state.answered(LATENCY);
+        state.answered(LATENCY, None);
         assert!(fail(&mut state, Kind::BadKey, "c").key_went_bad);
     }
 
@@ -208,7 +234,22 @@ mod tests {
         let mut state = state();
         let opened: Vec<bool> = (0..4).map(|_| fail(&mut state, Kind::Timeout, "a").breaker_opened).collect();
         assert_eq!(opened, [false, false, true, false]);
-        assert!(state.answered(LATENCY).breaker_closed);
-        assert!(!state.answered(LATENCY).breaker_closed);
+        assert!(state.answered(LATENCY, None).breaker_closed);
+        assert!(!state.answered(LATENCY, None).breaker_closed);
+    }
+
+    #[test]
+    fn calls_and_tokens_add_up() {
+        let mut state = state();
+        let tokens = Tokens { prompt: 3, completion: 4, total: 7 };
+        state.answered(LATENCY, Some(tokens));
+        state.answered(LATENCY, Some(tokens));
+        state.answered(LATENCY, None);
+        fail(&mut state, Kind::ContentRefused, "a");
+        fail(&mut state, Kind::Server, "a");
+        assert_eq!((state.calls(), state.failed_calls()), (5, 2));
+        assert_eq!(state.tokens(), Tokens { prompt: 6, completion: 8, total: 14 });
+        state.answered(LATENCY, Some(Tokens { prompt: u64::MAX, ..tokens }));
+        assert_eq!(state.tokens().prompt, u64::MAX, "a provider may claim anything");
     }
 }

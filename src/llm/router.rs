@@ -82,6 +82,11 @@ impl Router {
         }
     }
 
+    /// What is known of each provider, in the file's order.
+    pub fn states(&self) -> Vec<ProviderState> {
+        self.0.lock().states.clone()
+    }
+
     /// Asks the providers one after the other until one answers, for `time` at most. Dropping
     /// the future cancels the call; it then counts as neither success nor failure.
     ///
@@ -177,7 +182,7 @@ impl Inner {
         let now = self.clock.now();
         let state = &mut shared.states[call.provider];
         let news = match result {
-            Ok(_) => state.answered(latency),
+            Ok(completion) => state.answered(latency, completion.tokens),
             Err(failure) => {
                 state.failed(now.elapsed, latency, failure, &call.request.correlation_id, call.probe)
             }
