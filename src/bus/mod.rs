@@ -1,1 +1,4 @@
 //! To come.
+
+pub mod subjects;
+pub mod wire;
