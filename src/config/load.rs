@@ -1,0 +1,93 @@
+//! From a file's bytes to a configuration, or to everything that is wrong with it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::environment::{QuotedVariables, quote_variables};
+use super::problem::Problem;
+use super::reader::Reader;
+use super::section::Section;
+use super::{Config, Loaded, value};
+
+/// The largest file that is read, in bytes.
+const LARGEST_FILE: u64 = 8 * 1024 * 1024;
+
+/// Why a configuration file can't be used. Its text has one line for each reason.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file isn't there, or isn't ours to read.
+    #[error("{}: the file can't be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// It was read, and this is wrong with it; at least one.
+    #[error("{}", problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect::<Vec<_>>().join("\n"))]
+    Invalid { path: PathBuf, problems: Vec<Problem> },
+}
+
+/// Loads a configuration file, with the process's environment.
+///
+/// # Errors
+/// When the file can't be read, and when anything in it can't be used.
+pub fn load_file(path: &Path) -> Result<Loaded, LoadError> {
+    let invalid = |problems| LoadError::Invalid { path: path.to_owned(), problems };
+    let bytes = read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        invalid(vec![Problem {
+            place: format!("line {line}"),
+            found: "bytes that are no UTF-8".to_owned(),
+            allowed: "JSON in UTF-8".to_owned(),
+            fix: "save the file as UTF-8".to_owned(),
+        }])
+    })?;
+    load(text, &|name| std::env::var(name).ok()).map_err(invalid)
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(std::io::Error::other(format!("it is larger than {LARGEST_FILE} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Loads a configuration from its text. Secrets that stand in files of their own are read too.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Problem>> {
+    let quoted = quote_variables(text.trim_start_matches('\u{feff}'));
+    let root: Value = serde_json::from_str(&quoted.text).map_err(|error| vec![syntax(&error, &quoted)])?;
+    let Value::Object(members) = &root else {
+        return Err(vec![Problem {
+            place: "line 1".to_owned(),
+            found: value::kind(&root).to_owned(),
+            allowed: "an object".to_owned(),
+            fix: "write the whole configuration as {…}".to_owned(),
+        }]);
+    };
+    let reader = Reader::new(environment);
+    let config = Section::read(&reader, String::new(), Some(members), false, Config::read);
+    let notes = reader.into_notes();
+    if notes.problems.is_empty() {
+        Ok(Loaded { config, warnings: notes.warnings, effective: notes.effective })
+    } else {
+        Err(notes.problems)
+    }
+}
+
+/// What is wrong with the syntax, at the place in the text as it was written.
+fn syntax(error: &serde_json::Error, quoted: &QuotedVariables<'_>) -> Problem {
+    let message = error.to_string();
+    let found = message.rsplit_once(" at line ").map_or(message.as_str(), |(found, _)| found);
+    let (line, column) = (error.line(), quoted.original_column(error.line(), error.column()));
+    Problem {
+        place: format!("line {line}, column {column}"),
+        found: found.to_owned(),
+        allowed: "JSON".to_owned(),
+        fix: "mend the syntax there, or just before".to_owned(),
+    }
+}

@@ -1,0 +1,86 @@
+//! What loading has to say: problems that stop it, warnings that don't, and what is in force.
+
+use std::fmt;
+
+/// One reason why the configuration can't be used. Its text is one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: a JSON path such as `triggers[0].regex[1]`, or line and column of broken syntax.
+    pub place: String,
+    /// What stands there: its kind, and the value only where it is a number that is no secret.
+    pub found: String,
+    /// What may stand there.
+    pub allowed: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}; allowed: {}; {}", self.place, self.found, self.allowed, self.fix)
+    }
+}
+
+/// Something that the service can run with, but that an operator should know. One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where: a JSON path.
+    pub place: String,
+    /// What is odd, and what follows from it.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.place, self.message)
+    }
+}
+
+/// One value in force, as `check-config` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// The JSON path.
+    pub place: String,
+    /// The value as JSON, or `****` for a secret.
+    pub value: String,
+    /// Whether the file leaves it to the default.
+    pub is_default: bool,
+}
+
+/// Appends a key to a path. A key that isn't a plain word is quoted, so that a path stays one
+/// line and says where one key ends and the next begins.
+pub(super) fn child(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    match (plain, path.is_empty()) {
+        (true, true) => key.to_owned(),
+        (true, false) => format!("{path}.{key}"),
+        (false, _) => format!("{path}[{}]", quoted(key)),
+    }
+}
+
+/// The longest text that a message repeats, in characters.
+const SHOWN_CHARACTERS: usize = 100;
+
+/// A text as a JSON string on one line, shortened when it is long.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    serde_json::Value::String(shown).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_readable_whatever_the_key() {
+        assert_eq!(child("", "nats"), "nats");
+        assert_eq!(child("nats", "servers"), "nats.servers");
+        assert_eq!(child("llm_providers", "gpt-4.1"), r#"llm_providers["gpt-4.1"]"#);
+        assert_eq!(child("", "two\nlines"), r#"["two\nlines"]"#);
+        assert_eq!(child("a", ""), r#"a[""]"#);
+        assert!(child("a", &"é.".repeat(1000)).chars().count() < 120);
+    }
+}

@@ -1,0 +1,190 @@
+//! Collects everything that reading finds, and reads single values.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeBounds;
+
+use serde_json::Value;
+
+use super::environment::{self, WhenUnset};
+use super::problem::{Effective, Problem, Warning, child};
+use super::value;
+
+/// What one loading shares: the environment, and the notes of all sections.
+pub(super) struct Reader<'a> {
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    notes: RefCell<Notes>,
+}
+
+/// Everything that reading found. Nothing stops at the first problem.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Warning>,
+    pub effective: Vec<Effective>,
+}
+
+/// Why a value can't be used.
+pub(super) enum Fault {
+    /// It is of the wrong kind or out of range.
+    Wrong { found: String, allowed: String },
+    /// A problem with it is noted already.
+    Reported,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { environment, notes: RefCell::default() }
+    }
+
+    pub(super) fn into_notes(self) -> Notes {
+        self.notes.into_inner()
+    }
+
+    pub(super) fn environment(&self, name: &str) -> Option<String> {
+        (self.environment)(name)
+    }
+
+    pub(super) fn problem(&self, place: &str, found: &str, allowed: &str, fix: &str) {
+        self.notes.borrow_mut().problems.push(Problem {
+            place: place.to_owned(),
+            found: found.to_owned(),
+            allowed: allowed.to_owned(),
+            fix: fix.to_owned(),
+        });
+    }
+
+    pub(super) fn warning(&self, place: &str, message: &str) {
+        let warning = Warning { place: place.to_owned(), message: message.to_owned() };
+        self.notes.borrow_mut().warnings.push(warning);
+    }
+
+    pub(super) fn effective(&self, place: &str, value: String, is_default: bool) {
+        self.notes.borrow_mut().effective.push(Effective { place: place.to_owned(), value, is_default });
+    }
+
+    /// Takes a value up: replaces the variables in it, and follows the rule of its path when
+    /// one isn't set.
+    pub(super) fn item(&'a self, path: String, value: &'a Value) -> Result<Item<'a>, Fault> {
+        let Value::String(text) = value else {
+            return Ok(Item { reader: self, path, value: Cow::Borrowed(value), unset: None });
+        };
+        let substituted = environment::substitute(text, self.environment);
+        let unset = (!substituted.unset.is_empty()).then(|| substituted.unset.join(", "));
+        let value = match substituted.text {
+            Cow::Borrowed(_) => Cow::Borrowed(value),
+            Cow::Owned(text) => Cow::Owned(Value::String(text)),
+        };
+        if let Some(names) = &unset {
+            match environment::when_unset(&path) {
+                WhenUnset::Refuse => {
+                    let found = format!("a text with the variable {names}, which is not set");
+                    let fix = "set the variable in the service's environment";
+                    self.problem(&path, &found, "variables that are set", fix);
+                    return Err(Fault::Reported);
+                }
+                WhenUnset::ProviderUnusable => {}
+                WhenUnset::Keep => {
+                    self.warning(&path, &format!("the variable {names} is not set; the text stays as it is"));
+                }
+            }
+        }
+        Ok(Item { reader: self, path, value, unset })
+    }
+}
+
+/// A value at its path, with its variables replaced.
+pub(super) struct Item<'a> {
+    pub reader: &'a Reader<'a>,
+    pub path: String,
+    pub value: Cow<'a, Value>,
+    /// The names of the variables that aren't set.
+    pub unset: Option<String>,
+}
+
+impl<'a> Item<'a> {
+    /// The fault of a value of the wrong kind.
+    pub(super) fn wrong(&self, allowed: &str) -> Fault {
+        let found = match &self.unset {
+            Some(names) => format!("a text with the variable {names}, which is not set"),
+            None => value::kind(&self.value).to_owned(),
+        };
+        Fault::Wrong { found, allowed: allowed.to_owned() }
+    }
+
+    /// Notes a fault.
+    pub(super) fn report(&self, fault: Fault, fix: &str) {
+        if let Fault::Wrong { found, allowed } = fault {
+            self.reader.problem(&self.path, &found, &allowed, fix);
+        }
+    }
+
+    /// The value, or a note of its fault.
+    pub(super) fn or_report<T>(&self, result: Result<T, Fault>) -> Option<T> {
+        result.map_err(|fault| self.report(fault, "change it or remove it")).ok()
+    }
+
+    pub(super) fn integer<T>(&self, range: &impl RangeBounds<T>) -> Result<T, Fault>
+    where
+        T: TryFrom<i128> + PartialOrd + Display,
+    {
+        let allowed = format!("a whole number, {}", value::range_in_words(range));
+        let Some(integer) = value::integer(&self.value) else {
+            return Err(match value::number(&self.value) {
+                Some(number) => Fault::Wrong { found: format!("the number {number}"), allowed },
+                None => self.wrong(&allowed),
+            });
+        };
+        match T::try_from(integer) {
+            Ok(value) if range.contains(&value) => Ok(value),
+            Err(_) if integer > i128::from(u32::MAX) => {
+                Err(Fault::Wrong { found: "a number too large to handle".to_owned(), allowed })
+            }
+            _ => Err(Fault::Wrong { found: format!("the number {integer}"), allowed }),
+        }
+    }
+
+    pub(super) fn number(&self, range: &impl RangeBounds<f64>) -> Result<f64, Fault> {
+        let allowed = format!("a number, {}", value::range_in_words(range));
+        match value::number(&self.value) {
+            Some(number) if range.contains(&number) => Ok(number),
+            Some(number) => Err(Fault::Wrong { found: format!("the number {number}"), allowed }),
+            None => Err(self.wrong(&allowed)),
+        }
+    }
+
+    pub(super) fn boolean(&self) -> Result<bool, Fault> {
+        value::boolean(&self.value).ok_or_else(|| self.wrong("true or false"))
+    }
+
+    pub(super) fn text(&self) -> Result<String, Fault> {
+        self.value.as_str().map(str::to_owned).ok_or_else(|| self.wrong("a text"))
+    }
+
+    /// A text that says something; white space round it doesn't count.
+    pub(super) fn filled_text(&self) -> Result<String, Fault> {
+        match self.value.as_str().map(str::trim) {
+            Some(text) if !text.is_empty() => Ok(text.to_owned()),
+            _ => Err(self.wrong("a text that is not empty")),
+        }
+    }
+
+    /// The items of a list; those with a noted fault are left out.
+    pub(super) fn list(&self) -> Result<Vec<Item<'a>>, Fault> {
+        let Cow::Borrowed(Value::Array(values)) = self.value else { return Err(self.wrong("a list")) };
+        let item = |(index, value)| self.reader.item(format!("{}[{index}]", self.path), value).ok();
+        Ok(values.iter().enumerate().filter_map(item).collect())
+    }
+
+    /// A member of an object, unless there is a noted fault with it.
+    pub(super) fn member(&self, key: &str) -> Option<Item<'a>> {
+        let Cow::Borrowed(Value::Object(members)) = self.value else { return None };
+        self.reader.item(child(&self.path, key), members.get(key)?).ok()
+    }
+
+    /// A list of texts. Each that is none is noted at its own path.
+    pub(super) fn texts(&self) -> Result<Vec<String>, Fault> {
+        Ok(self.list()?.iter().filter_map(|item| item.or_report(item.text())).collect())
+    }
+}
