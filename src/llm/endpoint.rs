@@ -6,7 +6,7 @@ use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER,
 };
 use reqwest::{Client, Response};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::failure::{Failure, Kind};
 use super::retry::retry_after;
@@ -19,6 +19,9 @@ pub const LARGEST_BODY: usize = 1024 * 1024;
 
 /// How long the words behind an error status may take; the status itself says enough.
 const ERROR_WORDS: Duration = Duration::from_secs(1);
+
+/// Shorter words are no keys, but may be words of the answer, in bytes.
+const SHORTEST_SECRET: usize = 8;
 
 /// The longest correlation id that is sent along, in characters.
 const REQUEST_ID_CHARACTERS: usize = 128;
@@ -38,7 +41,6 @@ impl Endpoint {
     /// # Errors
     /// When the key or a custom header can't stand in HTTP; never with its value.
     pub fn new(config: &ProviderConfig) -> Result<Self, String> {
-        config.usable.clone()?;
         let mut own_headers = HeaderMap::new();
         own_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let anthropic = config.kind == ProviderKind::Anthropic;
@@ -81,27 +83,11 @@ impl Endpoint {
         self.url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
     }
 
-    /// Calls once. `timeout` covers connecting, sending, and the body to its last byte.
+    /// Calls once, to the last byte of the body. Takes as long as the provider likes.
     ///
     /// # Errors
     /// With the kind of failure; no secret in its words.
     pub async fn call(
-        &self,
-        client: &Client,
-        request: &Request,
-        timeout: Duration,
-        clock: &Clock,
-    ) -> Result<Completion, Failure> {
-        let exchange = tokio::time::timeout(timeout, self.exchange(client, request, clock));
-        exchange.await.unwrap_or_else(|_| {
-            Err(Failure::new(
-                Kind::Timeout,
-                &format!("no whole answer within {:.1} s", timeout.as_secs_f64()),
-            ))
-        })
-    }
-
-    async fn exchange(
         &self,
         client: &Client,
         request: &Request,
@@ -168,14 +154,21 @@ impl Endpoint {
     /// A body as text. Some providers quote the key that they refuse; it goes neither into a log
     /// nor into chat.
     fn without_secrets(&self, body: &[u8]) -> String {
-        let body = String::from_utf8_lossy(body).into_owned();
-        let secrets =
-            self.config.api_key.iter().chain(self.config.custom_headers.iter().map(|(_, value)| value));
-        secrets.map(SecretString::expose_secret).filter(|secret| secret.len() >= 8).fold(
-            body,
-            |body, secret| if body.contains(secret) { body.replace(secret, "****") } else { body },
-        )
+        let headers = self.config.custom_headers.iter().filter(|(name, _)| holds_secret(name));
+        let secrets = self.config.api_key.iter().chain(headers.map(|(_, value)| value));
+        secrets
+            .flat_map(|secret| secret.expose_secret().split(' '))
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .fold(String::from_utf8_lossy(body).into_owned(), |body, secret| {
+                if body.contains(secret) { body.replace(secret, "****") } else { body }
+            })
     }
+}
+
+/// Whether a custom header signs us in; others, like a title, may well be said in chat.
+fn holds_secret(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    ["auth", "key", "token", "secret", "cookie"].iter().any(|word| header.contains(word))
 }
 
 fn secret_value(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {

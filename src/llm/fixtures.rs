@@ -26,6 +26,10 @@ pub fn provider(name: &str) -> ProviderConfig {
         priority: 99,
         custom_headers: Vec::new(),
         extra_body: Map::new(),
+        price: None,
+        health_check: None,
+        hedge_after: None,
+        fallback: None,
     }
 }
 

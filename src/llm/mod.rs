@@ -4,7 +4,9 @@
 //! nothing themselves. [`router`] does what the plan says.
 
 pub mod anthropic;
+pub mod attempt;
 pub mod breaker;
+pub mod client;
 pub mod endpoint;
 pub mod failure;
 #[cfg(test)]

@@ -3,24 +3,21 @@
 use crate::config::ProviderConfig;
 use crate::names::ProviderName;
 
-/// The providers that can be used, as indices into `providers`, in the order in which they are
-/// asked: first those of `default_provider_priority`, then the rest by priority (the lowest
-/// number first), ties in the file's order.
-pub fn order(providers: &[ProviderConfig], preference: &[ProviderName]) -> Vec<usize> {
-    let rank = |index: &usize| {
-        let named = preference.iter().position(|name| *name == providers[*index].name);
-        (named.unwrap_or(usize::MAX), if named.is_some() { 0 } else { providers[*index].priority })
-    };
-    let mut order: Vec<usize> =
-        (0..providers.len()).filter(|index| providers[*index].usable.is_ok()).collect();
-    order.sort_by_key(rank);
+/// The providers that can be used, in the order in which they are asked: first those of
+/// `default_provider_priority`, then the rest by priority (the lowest number first), ties in the
+/// file's order.
+pub fn order<'a>(providers: &'a [ProviderConfig], preference: &[ProviderName]) -> Vec<&'a ProviderConfig> {
+    let mut order: Vec<_> = providers.iter().filter(|provider| provider.usable.is_ok()).collect();
+    order.sort_by_key(|provider| match preference.iter().position(|name| *name == provider.name) {
+        Some(place) => (place, 0),
+        None => (preference.len(), provider.priority),
+    });
     order
 }
 
-/// The same order, but with the trigger's own provider first, if it is among them.
-pub fn preferring(order: &[usize], preferred: Option<usize>) -> Vec<usize> {
-    let preferred = preferred.filter(|index| order.contains(index));
-    preferred.into_iter().chain(order.iter().copied().filter(|index| Some(*index) != preferred)).collect()
+/// The places `0..providers`, but with the trigger's own one first.
+pub fn preferring(providers: usize, preferred: Option<usize>) -> impl Iterator<Item = usize> {
+    preferred.into_iter().chain((0..providers).filter(move |place| Some(*place) != preferred))
 }
 
 #[cfg(test)]
@@ -38,7 +35,7 @@ mod tests {
             let preference: Vec<ProviderName> =
                 preference.iter().map(|name| ProviderName::new(name)).collect();
             let order = order(&providers, &preference);
-            let names: String = order.iter().map(|index| providers[*index].name.as_str()).collect();
+            let names: String = order.iter().map(|provider| provider.name.as_str()).collect();
             assert_eq!(names, expected, "{preference:?}");
         }
     }
@@ -46,14 +43,14 @@ mod tests {
     #[test]
     fn unusable_ones_are_left_out() {
         let unusable = ProviderConfig { usable: Err("no key".to_owned()), ..provider("a") };
-        assert_eq!(order(&[unusable.clone(), provider("b")], &[ProviderName::new("a")]), [1]);
-        assert!(order(&[unusable], &[]).is_empty());
+        let providers = [unusable, provider("b")];
+        let order = order(&providers, &[ProviderName::new("a")]);
+        assert_eq!(order.iter().map(|provider| provider.name.as_str()).collect::<String>(), "b");
     }
 
     #[test]
-    fn the_triggers_own_provider_goes_to_the_front_when_it_can_be_used() {
-        assert_eq!(preferring(&[2, 0, 1], Some(1)), [1, 2, 0]);
-        assert_eq!(preferring(&[2, 0, 1], Some(7)), [2, 0, 1]);
-        assert_eq!(preferring(&[2, 0, 1], None), [2, 0, 1]);
+    fn the_triggers_own_provider_goes_to_the_front() {
+        assert_eq!(preferring(3, Some(1)).collect::<Vec<_>>(), [1, 0, 2]);
+        assert_eq!(preferring(3, None).collect::<Vec<_>>(), [0, 1, 2]);
     }
 }

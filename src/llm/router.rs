@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
-use reqwest::Client;
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::Notify;
 
+use super::attempt::Attempt;
+use super::client::LazyClient;
 use super::endpoint::Endpoint;
 use super::failure::{Failure, Kind};
 use super::order::{order, preferring};
 use super::plan::{Candidate, Plan, Step};
-use super::provider::{News, ProviderState};
+use super::provider::ProviderState;
 use super::{Answer, Completion, GaveUp, Request};
 use crate::clock::{Clock, Moment};
 use crate::config::{CircuitBreaker, ProviderConfig, RetryStrategy};
@@ -25,14 +26,14 @@ pub struct Router(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// In the file's order, like the states.
-    endpoints: Vec<Result<Endpoint, String>>,
-    /// Indices of the usable ones, in the order of asking.
-    order: Vec<usize>,
+    /// The usable ones in the order of asking, like the states.
+    endpoints: Vec<Endpoint>,
+    /// The others, each with why.
+    unusable: Vec<String>,
     strategy: RetryStrategy,
     shared: Mutex<Shared>,
     probe_ended: Notify,
-    client: OnceCell<Client>,
+    client: LazyClient,
     health: HealthMonitor,
     clock: Clock,
 }
@@ -46,7 +47,7 @@ struct Shared {
 
 impl Router {
     /// Prepares everything but the HTTP client, which [`Router::warm_up`] or the first call
-    /// makes: reading the system's certificates takes longer than the service may take to start.
+    /// makes.
     pub fn new(
         providers: &[ProviderConfig],
         preference: &[ProviderName],
@@ -55,19 +56,26 @@ impl Router {
         health: HealthMonitor,
         clock: Clock,
     ) -> Self {
-        let endpoints: Vec<_> = providers.iter().map(Endpoint::new).collect();
-        let mut order = order(providers, preference);
-        order.retain(|index| endpoints[*index].is_ok());
-        let states =
-            providers.iter().map(|provider| ProviderState::new(provider.name.clone(), breaker.clone()));
-        let shared = Shared { states: states.collect(), random: rand::make_rng() };
+        let mut unusable: Vec<String> = providers
+            .iter()
+            .filter_map(|provider| Some(format!("{}: {}", provider.name, provider.usable.as_ref().err()?)))
+            .collect();
+        let mut endpoints = Vec::new();
+        for provider in order(providers, preference) {
+            match Endpoint::new(provider) {
+                Ok(endpoint) => endpoints.push(endpoint),
+                Err(reason) => unusable.push(format!("{}: {reason}", provider.name)),
+            }
+        }
+        let state = |endpoint: &Endpoint| ProviderState::new(endpoint.config().name.clone(), breaker.clone());
+        let states = endpoints.iter().map(state).collect();
         let inner = Inner {
+            client: LazyClient::new(endpoints.iter().any(Endpoint::is_encrypted)),
             endpoints,
-            order,
+            unusable,
             strategy,
-            shared: Mutex::new(shared),
+            shared: Mutex::new(Shared { states, random: rand::make_rng() }),
             probe_ended: Notify::new(),
-            client: OnceCell::new(),
             health,
             clock,
         };
@@ -77,12 +85,12 @@ impl Router {
 
     /// Makes the HTTP client ahead of the first call.
     pub async fn warm_up(&self) {
-        if let Err(failure) = self.0.client().await {
+        if let Err(failure) = self.0.client.get().await {
             tracing::warn!(%failure, "the HTTP client can't be made yet; each call tries again");
         }
     }
 
-    /// What is known of each provider, in the file's order.
+    /// What is known of each usable provider, in the order of asking.
     pub fn states(&self) -> Vec<ProviderState> {
         self.0.lock().states.clone()
     }
@@ -105,8 +113,8 @@ impl Router {
             match inner.next_step(&mut plan) {
                 Step::Call { provider, timeout, attempt, probe } => {
                     let _slot = probe.then(|| ProbeSlot { inner: inner.clone(), provider });
-                    let call = Call { request, provider, timeout, attempt, probe };
-                    match inner.call(&call).await {
+                    let attempt = Attempt { request, provider, timeout, number: attempt, probe };
+                    match inner.call(&attempt).await {
                         Ok(answer) => return Ok(answer),
                         Err(failure) => inner.plan_failed(&mut plan, failure),
                     }
@@ -119,29 +127,15 @@ impl Router {
     }
 }
 
-/// One try.
-struct Call<'a> {
-    request: &'a Request,
-    provider: usize,
-    timeout: Duration,
-    attempt: u32,
-    probe: bool,
-}
-
 impl Inner {
     fn candidates(&self, preferred: Option<&ProviderName>) -> Vec<Candidate> {
-        let config = |index: usize| self.endpoints[index].as_ref().ok().map(Endpoint::config);
-        let preferred = preferred.and_then(|name| {
-            self.order.iter().copied().find(|index| config(*index).is_some_and(|config| config.name == *name))
-        });
-        let candidate = |index: usize| {
-            config(index).map(|config| Candidate {
-                provider: index,
-                timeout: config.timeout,
-                max_retries: config.max_retries,
-            })
+        let place =
+            |name: &ProviderName| self.endpoints.iter().position(|endpoint| endpoint.config().name == *name);
+        let candidate = |provider: usize| {
+            let ProviderConfig { timeout, max_retries, .. } = *self.endpoints[provider].config();
+            Candidate { provider, timeout, max_retries }
         };
-        preferring(&self.order, preferred).into_iter().filter_map(candidate).collect()
+        preferring(self.endpoints.len(), preferred.and_then(place)).map(candidate).collect()
     }
 
     fn next_step(&self, plan: &mut Plan) -> Step {
@@ -154,16 +148,16 @@ impl Inner {
         plan.failed(now, failure, &mut self.lock().random);
     }
 
-    async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+    async fn call(&self, attempt: &Attempt<'_>) -> Result<Answer, Failure> {
         let began = self.clock.now().elapsed;
-        let unusable = |reason: &String| Failure::new(Kind::BadKey, reason);
-        let endpoint = self.endpoints[call.provider].as_ref().map_err(unusable)?;
-        let result = match self.client().await {
-            Ok(client) => endpoint.call(client, call.request, call.timeout, &self.clock).await,
-            Err(failure) => Err(failure),
-        };
+        let endpoint = &self.endpoints[attempt.provider];
+        let call = async { endpoint.call(self.client.get().await?, attempt.request, &self.clock).await };
+        let result = tokio::time::timeout(attempt.timeout, call).await.unwrap_or_else(|_| {
+            let seconds = attempt.timeout.as_secs_f64();
+            Err(Failure::new(Kind::Timeout, &format!("no whole answer within {seconds:.1} s")))
+        });
         let latency = self.clock.now().elapsed.saturating_sub(began);
-        self.record(latency, call, endpoint, &result);
+        self.record(latency, attempt, endpoint, &result);
         let Completion { text, tokens, cut_by_token_limit } = result?;
         let ProviderConfig { name, model, .. } = endpoint.config();
         Ok(Answer { provider: name.clone(), model: model.clone(), text, tokens, cut_by_token_limit, latency })
@@ -174,17 +168,17 @@ impl Inner {
     fn record(
         &self,
         latency: Duration,
-        call: &Call<'_>,
+        attempt: &Attempt<'_>,
         endpoint: &Endpoint,
         result: &Result<Completion, Failure>,
     ) {
         let mut shared = self.lock();
         let now = self.clock.now();
-        let state = &mut shared.states[call.provider];
+        let state = &mut shared.states[attempt.provider];
         let news = match result {
             Ok(completion) => state.answered(latency, completion.tokens),
             Err(failure) => {
-                state.failed(now.elapsed, latency, failure, &call.request.correlation_id, call.probe)
+                state.failed(now.elapsed, latency, failure, &attempt.request.correlation_id, attempt.probe)
             }
         };
         self.health.provider_status(now, state.name(), state.status());
@@ -193,17 +187,13 @@ impl Inner {
         }
         self.report_usable(now, &shared.states);
         drop(shared);
-        log(call, endpoint.config(), latency, result, news);
+        attempt.log(&endpoint.config().name, latency, result, news);
     }
 
     fn report_usable(&self, now: Moment, states: &[ProviderState]) {
-        let usable = if self.order.is_empty() {
-            let reason = |(state, endpoint): (&ProviderState, &Result<Endpoint, String>)| {
-                endpoint.as_ref().err().map(|reason| format!("{}: {reason}", state.name()))
-            };
-            let reasons: Vec<String> = states.iter().zip(&self.endpoints).filter_map(reason).collect();
-            Err(format!("no provider can be used: {}", reasons.join("; ")))
-        } else if self.order.iter().all(|index| !states[*index].breaker.is_closed()) {
+        let usable = if states.is_empty() {
+            Err(format!("no provider can be used: {}", self.unusable.join("; ")))
+        } else if states.iter().all(|state| !state.breaker.is_closed()) {
             Err("all circuit breakers are open".to_owned())
         } else {
             Ok(())
@@ -224,34 +214,6 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The one HTTP client, made in a thread that may block.
-    async fn client(&self) -> Result<&Client, Failure> {
-        let encrypted = self.endpoints.iter().flatten().any(Endpoint::is_encrypted);
-        let make = || async move {
-            let made = tokio::task::spawn_blocking(move || client(encrypted)).await;
-            match made {
-                Ok(Ok(client)) => Ok(client),
-                Ok(Err(error)) => Err(Failure::new(Kind::Connection, &format!("no HTTP client: {error:?}"))),
-                Err(_) => Err(Failure::new(Kind::Connection, "no HTTP client: the runtime is stopping")),
-            }
-        };
-        self.client.get_or_try_init(make).await
-    }
-}
-
-/// Makes the client. Redirects are not followed: the key is meant for the configured host only.
-/// The one retry loop is ours. Without an encrypted provider the system's certificates are not
-/// needed, and may be missing.
-fn client(encrypted: bool) -> Result<Client, reqwest::Error> {
-    // Somebody else may have installed it before, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
-        .user_agent(concat!("kryten-llm/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never());
-    let builder = if encrypted { builder } else { builder.tls_certs_only([]) };
-    builder.build()
 }
 
 /// Gives the probe's slot back, also when the call is cancelled.
@@ -267,55 +229,5 @@ impl Drop for ProbeSlot {
     }
 }
 
-/// One line a try, and one for each thing that an operator should read once.
-fn log(
-    call: &Call<'_>,
-    config: &ProviderConfig,
-    latency: Duration,
-    result: &Result<Completion, Failure>,
-    news: News,
-) {
-    let provider = config.name.as_str();
-    let (attempt, probe) = (call.attempt, call.probe);
-    let correlation_id = &call.request.correlation_id;
-    let milliseconds = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-    match result {
-        Ok(completion) => {
-            let tokens = completion.tokens.map(|tokens| tokens.total);
-            tracing::debug!(
-                provider,
-                attempt,
-                probe,
-                milliseconds,
-                tokens,
-                ?correlation_id,
-                "provider answered"
-            );
-        }
-        Err(failure) if failure.kind == Kind::BadKey && !news.key_went_bad => {
-            tracing::debug!(provider, attempt, probe, milliseconds, ?correlation_id, %failure, "provider failed");
-        }
-        Err(failure) => {
-            tracing::warn!(provider, attempt, probe, milliseconds, ?correlation_id, %failure, "provider failed");
-        }
-    }
-    if news.key_went_bad {
-        tracing::error!(
-            provider,
-            "the provider refuses our key: check api_key; said once until a call succeeds"
-        );
-    }
-    if news.refuses_all {
-        tracing::error!(provider, "the provider refuses whatever it is asked: check model and extra_body");
-    }
-    if news.breaker_opened {
-        tracing::warn!(provider, "too many failed calls in a row: the provider is skipped for a while");
-    }
-    if news.breaker_closed {
-        tracing::info!(provider, "the provider is back");
-    }
-}
-
 #[cfg(test)]
-#[path = "router_tests.rs"]
 mod tests;
