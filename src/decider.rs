@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::{RoomName, Username};
-use crate::outcome::{Reason, ReplyOutcome};
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::reply::ReplyTools;
 use crate::shutdown::Shutdown;
 
@@ -81,7 +81,7 @@ pub struct DeciderLoop {
     config: Arc<Config>,
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, ChatMessage)>>,
-    replies: JoinSet<ReplyOutcome>,
+    replies: JoinSet<ReplyEnd>,
     tickets: HashMap<Id, (Ticket, Username)>,
     clock: Clock,
     health: HealthMonitor,
@@ -105,7 +105,7 @@ impl DeciderLoop {
             queues.push(messages.map(move |message| (name.clone(), message)).boxed());
             senders.push((room.clone(), sender));
         }
-        let decider = Decider::new(Rules::new(config.clone()), rand::random());
+        let decider = Decider::new(Rules::new(config.clone()), clock.now(), rand::random());
         let progress = health.progress(Component::Decider);
         let (replies, tickets) = (JoinSet::new(), HashMap::new());
         let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
@@ -180,34 +180,34 @@ impl DeciderLoop {
         let (ticket, user) = (plan.ticket, plan.user.clone());
         if self.replies.len() >= self.config.max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
-            self.settle(ticket, &user, ReplyOutcome::Silenced(Reason::Overload));
+            self.settle(ticket, &user, ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload)));
             return;
         }
         let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
         self.tickets.insert(task.id(), (ticket, user));
     }
 
-    fn ended(&mut self, ended: Result<(Id, ReplyOutcome), JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, ReplyEnd), JoinError>) {
         self.progress.begin(self.clock.now());
-        let (id, outcome) = match ended {
-            Ok((id, outcome)) => (id, outcome),
+        let (id, end) = match ended {
+            Ok(ended) => ended,
             Err(error) => {
                 error!(%error, "a reply task panicked; this is a bug, please report it");
-                (error.id(), ReplyOutcome::Failed(Reason::Internal))
+                (error.id(), ReplyEnd::silent(ReplyOutcome::Failed(Reason::Internal)))
             }
         };
         if let Some((ticket, user)) = self.tickets.remove(&id) {
-            self.settle(ticket, &user, outcome);
+            self.settle(ticket, &user, end);
         }
     }
 
-    fn settle(&mut self, ticket: Ticket, user: &Username, outcome: ReplyOutcome) {
+    fn settle(&mut self, ticket: Ticket, user: &Username, end: ReplyEnd) {
         let now = self.clock.now();
-        self.health.reply_ended(now, outcome);
-        if outcome == ReplyOutcome::Sent {
+        self.health.reply_ended(now, end.outcome);
+        if end.outcome == ReplyOutcome::Sent {
             self.health.user_answered(user);
         }
-        self.decider.settle(now, ticket, outcome);
+        self.decider.settle(ticket, end.spoken);
     }
 
     /// What is still queued at a stop is refused and counted.

@@ -28,6 +28,8 @@ pub struct Intake {
     health: HealthMonitor,
     progress: Progress,
     warned: HashMap<&'static str, Moment>,
+    /// Events dropped unread since the start.
+    malformed: u64,
 }
 
 impl Intake {
@@ -39,7 +41,7 @@ impl Intake {
         health: HealthMonitor,
     ) -> Self {
         let progress = health.progress(Component::Intake);
-        Self { rooms, max_event_bytes, clock, health, progress, warned: HashMap::new() }
+        Self { rooms, max_event_bytes, clock, health, progress, warned: HashMap::new(), malformed: 0 }
     }
 
     /// Takes messages until a stop is asked for; then the subscription is dropped.
@@ -109,9 +111,9 @@ impl Intake {
     }
 
     fn drop_malformed(&mut self, now: Moment, kind: &'static str) {
-        self.health.message_malformed(kind);
+        self.malformed += 1;
         if self.is_news(now, kind) {
-            warn!(kind, room = %self.rooms[0].0, "an event can't be read and is dropped");
+            warn!(kind, total = self.malformed, room = %self.rooms[0].0, "an event can't be read and is dropped");
         }
     }
 

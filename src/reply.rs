@@ -12,7 +12,7 @@ use crate::chat::{answer, prompt};
 use crate::llm::{GaveUp, Request, Router};
 use crate::names::RoomName;
 use crate::outbox::OutboxHandle;
-use crate::outcome::{Reason, ReplyOutcome};
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 
 /// What every reply needs. Cheap to clone.
 #[derive(Clone)]
@@ -26,26 +26,26 @@ pub struct ReplyTools {
 }
 
 /// Makes one reply. Whatever happens, it ends in exactly one outcome.
-pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyOutcome {
+pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
     let span = info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
     async {
         let began = Instant::now();
-        let outcome = make(&plan, &tools).await.unwrap_or_else(|outcome| outcome);
+        let end = make(&plan, &tools).await.unwrap_or_else(ReplyEnd::silent);
         let seconds = began.elapsed().as_secs_f64();
-        match outcome {
+        match end.outcome {
             ReplyOutcome::Sent => info!(seconds, "reply sent"),
             ReplyOutcome::Silenced(reason) => info!(seconds, reason = reason.as_str(), "no reply"),
             ReplyOutcome::Failed(reason) => warn!(seconds, reason = reason.as_str(), "reply failed"),
             ReplyOutcome::InDoubt => warn!(seconds, "reply in doubt"),
             ReplyOutcome::Abandoned => warn!(seconds, "reply abandoned"),
         }
-        outcome
+        end
     }
     .instrument(span)
     .await
 }
 
-async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyOutcome, ReplyOutcome> {
+async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOutcome> {
     let config = plan.config();
     let prompt = prompt::build(plan);
     let request = Request {

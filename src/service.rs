@@ -17,7 +17,7 @@ use crate::bus::wire::{About, Endpoint, Endpoints, Identity, Model};
 use crate::bus::{Bus, subjects};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::decider::{DeciderHandle, DeciderLoop, RoomQueue};
+use crate::decider::{DeciderLoop, RoomQueue};
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::intake::Intake;
@@ -25,7 +25,7 @@ use crate::lifecycle::control::{self, Control, Listeners};
 use crate::lifecycle::{Lifecycle, LifecycleParts};
 use crate::llm::Router;
 use crate::names::RoomName;
-use crate::ops::http;
+//use crate::ops::http;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::robot::RobotWatch;
@@ -141,7 +141,7 @@ impl Service {
         let (outboxes, outbox_handles) = outboxes(cytube_away, &tools, &shutdown);
         let router = Router::new(
             &config.llm_providers,
-            &config.provider_order(),
+            &config.default_provider_priority,
             config.retry_strategy.clone(),
             config.circuit_breaker.clone(),
             health.clone(),
@@ -193,8 +193,8 @@ impl Service {
             spawn("heartbeat", &shutdown, publisher.run(stop_beating.clone()))
         });
         if let Some(listener) = listener {
-            let state = http_state(&config, &identity, clock, &health, &shutdown, announced);
-            rest.push(spawn("http", &shutdown, http::serve(listener, state, close.clone())));
+            //let state = http_state(&config, &identity, clock, &health, &shutdown, announced);
+            //rest.push(spawn("http", &shutdown, http::serve(listener, state, close.clone())));
         }
         rest.push(spawn("health tick", &shutdown, until(close.clone(), tick(health.clone(), clock))));
 

@@ -74,7 +74,6 @@ fn servers(settings: &NatsConfig) -> Result<Vec<ServerAddr>, ConnectFailure> {
         .enumerate()
         .map(|(index, server)| {
             server
-                .expose_secret()
                 .parse()
                 .map_err(|error| ConnectFailure::Settings(format!("nats.servers[{index}]: {error}")))
         })

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::outcome::{Reason, ReplyOutcome};
+use crate::clock::Moment;
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 
 /// What became of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub struct Batch {
     pub correlation_id: String,
     /// When the reply was handed over, since start.
     pub handed_over: Duration,
-    /// Where the reply's outcome goes.
-    pub respond: oneshot::Sender<ReplyOutcome>,
+    /// Where the reply's end goes.
+    pub respond: oneshot::Sender<ReplyEnd>,
     /// The room that the lines take in the outbox.
     pub places: OwnedSemaphorePermit,
 }
@@ -54,9 +55,18 @@ pub struct Line {
 struct OpenBatch {
     outstanding: usize,
     worst: LineOutcome,
+    spoken: Option<Moment>,
     correlation_id: String,
-    respond: oneshot::Sender<ReplyOutcome>,
+    respond: oneshot::Sender<ReplyEnd>,
     _places: OwnedSemaphorePermit,
+}
+
+impl OpenBatch {
+    fn end(self) {
+        let outcome = reply_outcome(self.worst);
+        // A reply task that is gone was given up; its outcome is counted there.
+        let _ = self.respond.send(ReplyEnd { outcome, spoken: self.spoken });
+    }
 }
 
 /// The queue of one room, and the replies that wait for the outcome of their lines.
@@ -87,6 +97,7 @@ impl Lines {
             OpenBatch {
                 outstanding,
                 worst: LineOutcome::Sent,
+                spoken: None,
                 correlation_id: batch.correlation_id,
                 respond: batch.respond,
                 _places: batch.places,
@@ -102,6 +113,13 @@ impl Lines {
     /// Takes the first line off, to be said.
     pub fn pop(&mut self) -> Option<Line> {
         self.waiting.pop_front()
+    }
+
+    /// A line of this reply was handed to the bus.
+    pub fn spoken(&mut self, batch: u64, now: Moment) {
+        if let Some(open) = self.open.get_mut(&batch) {
+            open.spoken.get_or_insert(now);
+        }
     }
 
     /// Puts a line back that nobody got. What is behind it has to keep its gap anew.
@@ -132,8 +150,7 @@ impl Lines {
         if open.outstanding == 0
             && let Some(open) = self.open.remove(&batch)
         {
-            // A reply task that is gone was given up; its outcome is counted there.
-            let _ = open.respond.send(reply_outcome(open.worst));
+            open.end();
         }
     }
 
@@ -155,7 +172,7 @@ impl Lines {
             if severity(LineOutcome::InDoubt) > severity(open.worst) {
                 open.worst = LineOutcome::InDoubt;
             }
-            let _ = open.respond.send(reply_outcome(open.worst));
+            open.end();
         }
     }
 
@@ -203,7 +220,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn batch(parts: &[&str], handed_over: u64) -> (Batch, oneshot::Receiver<ReplyOutcome>) {
+    fn batch(parts: &[&str], handed_over: u64) -> (Batch, oneshot::Receiver<ReplyEnd>) {
         let (respond, outcome) = oneshot::channel();
         let places = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
         let parts = parts.iter().map(|part| (*part).to_owned()).collect();
@@ -239,7 +256,7 @@ mod tests {
             lines.settle(0, outcomes[0]);
             assert!(outcome.try_recv().is_err(), "one line is still out");
             lines.settle(0, outcomes[1]);
-            assert_eq!(outcome.try_recv(), Ok(expected), "{outcomes:?}");
+            assert_eq!(outcome.try_recv().map(|end| end.outcome), Ok(expected), "{outcomes:?}");
             assert!(lines.is_empty());
         }
     }
@@ -253,7 +270,7 @@ mod tests {
         lines.push(young);
         assert_eq!(lines.drop_stale(Duration::from_millis(59_999), at(60)), 0);
         assert_eq!(lines.drop_stale(at(60), at(60)), 1);
-        assert_eq!(outcome.try_recv(), Ok(ReplyOutcome::Silenced(Reason::Stale)));
+        assert_eq!(outcome.try_recv().map(|end| end.outcome), Ok(ReplyOutcome::Silenced(Reason::Stale)));
         assert_eq!(lines.front().map(|line| line.text.as_str()), Some("young"));
     }
 
@@ -266,7 +283,7 @@ mod tests {
         assert_eq!(lines.abandon(), 1);
         assert!(outcome.try_recv().is_err());
         lines.settle(said.batch, LineOutcome::Sent);
-        assert_eq!(outcome.try_recv(), Ok(ReplyOutcome::Abandoned));
+        assert_eq!(outcome.try_recv().map(|end| end.outcome), Ok(ReplyOutcome::Abandoned));
     }
 
     #[test]

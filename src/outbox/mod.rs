@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::RoomName;
-use crate::outcome::{Reason, ReplyOutcome};
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::robot::ROBOT_CONDITION;
 use line::{Batch, Line, LineOutcome, Lines};
 
@@ -43,18 +43,18 @@ pub struct OutboxHandle {
 
 impl OutboxHandle {
     /// Hands in a reply and waits for what becomes of it.
-    pub async fn say(&self, parts: Vec<String>, correlation_id: String) -> ReplyOutcome {
+    pub async fn say(&self, parts: Vec<String>, correlation_id: String) -> ReplyEnd {
         let wanted = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let Ok(places) = self.places.clone().try_acquire_many_owned(wanted) else {
-            return ReplyOutcome::Silenced(Reason::Overload);
+            return ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
         };
         let (respond, outcome) = oneshot::channel();
         let handed_over = self.clock.now().elapsed;
         let batch = Batch { parts, correlation_id, handed_over, respond, places };
         if self.batches.send(batch).await.is_err() {
-            return ReplyOutcome::Abandoned;
+            return ReplyEnd::silent(ReplyOutcome::Abandoned);
         }
-        outcome.await.unwrap_or(ReplyOutcome::Failed(Reason::Internal))
+        outcome.await.unwrap_or(ReplyEnd::silent(ReplyOutcome::Failed(Reason::Internal)))
     }
 }
 
@@ -186,6 +186,7 @@ impl Outbox {
         let now = self.tools.clock.now();
         self.progress.begin(now);
         self.last_said = Some(now.elapsed);
+        self.lines.spoken(line.batch, now);
         self.tools.decider.said(self.room.clone(), line.text.clone());
         let correlation_id = self.lines.correlation_id(line.batch).map(str::to_owned);
         let payload = wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
