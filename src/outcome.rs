@@ -42,6 +42,10 @@ pub enum Reason {
     RejectedLong,
     /// The answer was said before.
     RejectedRepetition,
+    /// The answer matched one of `validation.inappropriate_patterns`.
+    RejectedInappropriate,
+    /// The answer had too little to do with the question.
+    RejectedRelevance,
     /// Nothing was left of the answer after formatting.
     Empty,
     /// `testing.dry_run`, or `testing.send_to_chat` false.
@@ -79,6 +83,8 @@ impl Reason {
             Self::RejectedShort => "rejected_short",
             Self::RejectedLong => "rejected_long",
             Self::RejectedRepetition => "rejected_repetition",
+            Self::RejectedInappropriate => "rejected_inappropriate",
+            Self::RejectedRelevance => "rejected_relevance",
             Self::Empty => "empty",
             Self::DryRun => "dry_run",
             Self::InDoubt => "in_doubt",

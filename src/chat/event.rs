@@ -11,6 +11,8 @@ mod wire;
 
 /// The longest correlation id of others that we carry on; they go into headers.
 const CORRELATION_ID_BYTES: usize = 128;
+/// The most characters kept of a user's name; CyTube's longest has 20.
+const NAME_CHARACTERS: usize = 100;
 
 /// One event of a room.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +97,7 @@ pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
     let domain = envelope.domain.map(Cow::into_owned);
     let event = match kind {
         "chatmsg" => ChatEvent::Chat(ChatMessage {
-            user: Username::new(payload.user_name.or(payload.username).as_deref().unwrap_or_default().trim()),
+            user: username(payload.user_name.or(payload.username).as_deref().unwrap_or_default()),
             text: payload
                 .msg
                 .or(payload.message)
@@ -110,6 +112,13 @@ pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
         _ => ChatEvent::Other,
     };
     Ok(RoomEvent { domain, event })
+}
+
+/// A name as it is compared and kept; an absurdly long one is cut.
+fn username(name: &str) -> Username {
+    let name = name.trim();
+    let end = name.char_indices().nth(NAME_CHARACTERS).map_or(name.len(), |(at, _)| at);
+    Username::new(&name[..end])
 }
 
 /// A time in milliseconds since the epoch; zero, negative and absurd ones are none.

@@ -1,7 +1,8 @@
 //! From an answer of a provider to lines that may be said in a room.
 
-use fancy_regex::Regex as OperatorPattern;
 use regex::Regex;
+
+use crate::config::{Formatting, Pattern};
 
 use self::split::Splitter;
 
@@ -10,50 +11,37 @@ mod command;
 mod markup;
 mod split;
 
+pub use clean::speakable;
 pub use command::without_command;
 pub use markup::without_thoughts;
 
 /// What formatting needs to know, with its patterns compiled.
 #[derive(Debug)]
 pub struct Formatter {
-    artifacts: Vec<OperatorPattern>,
+    artifacts: Vec<Pattern>,
     self_references: Option<[Regex; 2]>,
     splitter: Splitter,
 }
 
-/// What an operator may set; see `formatting` in the configuration.
-pub struct Settings<'config> {
-    /// The name that the character must not put before its words.
-    pub character_name: &'config str,
-    /// `remove_self_references`.
-    pub removes_self_references: bool,
-    /// `artifact_patterns`, none when `remove_llm_artifacts` is off.
-    pub artifact_patterns: &'config [String],
-    /// `max_message_length`, in UTF-16 units as CyTube counts: never more than as many characters.
-    pub max_message_length: usize,
-    /// `continuation_indicator`.
-    pub continuation_indicator: &'config str,
-    /// `max_emoji_per_message`, when the limit is enabled.
-    pub max_emoji: Option<usize>,
-}
-
 impl Formatter {
-    /// Compiles the patterns. One that doesn't compile is left out; the configuration has refused it
-    /// before.
-    pub fn new(settings: &Settings) -> Self {
-        let artifacts = settings
-            .artifact_patterns
-            .iter()
-            .filter_map(|pattern| OperatorPattern::new(&format!("(?i){pattern}")).ok())
-            .collect();
-        let self_references =
-            settings.removes_self_references.then(|| self_references(settings.character_name)).flatten();
-        let splitter = Splitter::new(
-            settings.max_message_length,
-            &clean::speakable(settings.continuation_indicator),
-            settings.max_emoji,
-        );
-        Self { artifacts, self_references, splitter }
+    /// Compiles what `formatting` says, for a character of this name.
+    pub fn new(formatting: &Formatting, character_name: &str) -> Self {
+        Self {
+            artifacts: if formatting.remove_llm_artifacts {
+                formatting.artifact_patterns.clone()
+            } else {
+                Vec::new()
+            },
+            self_references: formatting
+                .remove_self_references
+                .then(|| self_references(character_name))
+                .flatten(),
+            splitter: Splitter::new(
+                formatting.max_message_length,
+                &clean::speakable(&formatting.continuation_indicator),
+                formatting.max_emoji_per_message.filter(|_| formatting.enable_emoji_limiting),
+            ),
+        }
     }
 
     /// The lines to say, in order; none when nothing is left of the answer.
@@ -64,10 +52,7 @@ impl Formatter {
         let answer = if is_cut { markup::up_to_last_sentence(answer) } else { answer };
         let mut text = markup::without_code_blocks(answer.trim());
         for artifact in &self.artifacts {
-            // A pattern that runs into its backtracking limit leaves the text as it is.
-            if let Ok(without) = artifact.try_replacen(&text, 0, "") {
-                text = without.into_owned();
-            }
+            text = artifact.remove_all(&text);
         }
         for reference in self.self_references.iter().flatten() {
             text = reference.replace_all(text.trim_start(), "").into_owned();

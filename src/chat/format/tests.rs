@@ -1,19 +1,21 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Case;
 
-fn formatter(change: impl FnOnce(&mut Settings<'_>)) -> Formatter {
-    let artifacts = [r"^Here's ", r"^Sure!", r"\bAs an AI\b"].map(str::to_owned);
-    let mut settings = Settings {
-        character_name: "Vera",
-        removes_self_references: true,
-        artifact_patterns: &artifacts,
+fn formatter(change: impl FnOnce(&mut Formatting)) -> Formatter {
+    let artifact = |source| Pattern::new(source, Case::Ignored).expect("a pattern");
+    let mut formatting = Formatting {
         max_message_length: 100,
-        continuation_indicator: " ...",
-        max_emoji: None,
+        continuation_indicator: " ...".to_owned(),
+        enable_emoji_limiting: false,
+        max_emoji_per_message: Some(2),
+        remove_self_references: true,
+        remove_llm_artifacts: true,
+        artifact_patterns: [r"^Here's ", r"^Sure!", r"\bAs an AI\b"].map(artifact).into(),
     };
-    change(&mut settings);
-    Formatter::new(&settings)
+    change(&mut formatting);
+    Formatter::new(&formatting, "Vera")
 }
 
 fn said(answer: &str) -> Vec<String> {
@@ -58,9 +60,9 @@ fn nothing_left_is_no_line() {
 
 #[test]
 fn switched_off_rules_leave_the_text() {
-    let formatter = formatter(|settings| {
-        settings.removes_self_references = false;
-        settings.artifact_patterns = &[];
+    let formatter = formatter(|formatting| {
+        formatting.remove_self_references = false;
+        formatting.remove_llm_artifacts = false;
     });
     assert_eq!(formatter.lines("Sure! As Vera, no", false), ["Sure! As Vera, no"]);
 }
@@ -108,20 +110,17 @@ fn a_part_of_nothing_but_a_command_mark_is_none() {
 
 #[test]
 fn emoji_over_the_limit_go() {
-    let formatter = formatter(|settings| settings.max_emoji = Some(2));
+    let formatter = formatter(|formatting| formatting.enable_emoji_limiting = true);
     assert_eq!(formatter.lines("a 🎬 b 👩\u{200d}🎤 c 🎬 d", false), ["a 🎬 b 👩\u{200d}🎤 c d"]);
     assert_eq!(formatter.lines("🎬🎬🎬/kick", false), ["🎬🎬/kick"]);
-    assert_eq!(
-        super::tests::formatter(|settings| settings.max_emoji = Some(0)).lines("🎬 /kick", false),
-        ["kick"]
-    );
+    assert_eq!(formatter.lines("🎬🎬🎬 🎬", false), ["🎬🎬"]);
 }
 
 #[test]
 fn an_absurd_indicator_is_left_out() {
-    let formatter = formatter(|settings| {
-        settings.continuation_indicator =
-            "........................................................................"
+    let formatter = formatter(|formatting| {
+        formatting.continuation_indicator =
+            "........................................................................".to_owned()
     });
     assert_eq!(formatter.lines(&"x".repeat(150), false), ["x".repeat(100), "x".repeat(50)]);
 }
@@ -163,7 +162,7 @@ fn hostile() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn every_line_fits_and_is_harmless(answer in hostile(), is_cut: bool, max_emoji in prop::option::of(0usize..3)) {
-        let formatter = formatter(|settings| settings.max_emoji = max_emoji);
+        let formatter = formatter(|formatting| (formatting.enable_emoji_limiting, formatting.max_emoji_per_message) = (true, max_emoji));
         for line in formatter.lines(&answer, is_cut) {
             prop_assert!(line.encode_utf16().count() <= 100);
             let is_forbidden =
