@@ -185,4 +185,10 @@ impl HealthMonitor {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The lock itself, for tests that look behind it.
+    #[cfg(test)]
+    pub(super) fn hold_for_test(&self) -> MutexGuard<'_, Books> {
+        self.books()
+    }
 }
