@@ -56,6 +56,11 @@ impl HealthMonitor {
         self.books().ignored.add(reason);
     }
 
+    /// An event could not be read; the kinds are few and fixed.
+    pub fn message_malformed(&self, kind: &'static str) {
+        *self.books().malformed.entry(kind).or_default() += 1;
+    }
+
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;

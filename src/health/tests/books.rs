@@ -139,9 +139,19 @@ fn messages_that_began_no_reply_are_counted_by_reason() {
         monitor.message_ignored(reason);
     }
     let ignored = monitor.snapshot(at(0)).ignored;
-    assert_eq!((ignored.of(&[Reason::Spam]), ignored.total()), (2, 3));
-    assert_eq!(ignored.of(&[Reason::Spam, Reason::UserHour, Reason::Own]), 3);
+    assert_eq!((ignored.of(|reason| reason == Reason::Spam), ignored.total()), (2, 3));
+    assert_eq!(ignored.of(|reason| reason != Reason::Spam), 1);
     assert_eq!(serde_json::to_string(&ignored).expect("JSON"), r#"{"spam":2,"user_hour":1}"#);
+}
+
+#[test]
+fn events_that_could_not_be_read_are_counted_by_kind() {
+    let monitor = connected();
+    for kind in ["not JSON", "too large", "not JSON"] {
+        monitor.message_malformed(kind);
+    }
+    let malformed: Vec<_> = monitor.snapshot(at(0)).malformed.into_iter().collect();
+    assert_eq!(malformed, [("not JSON", 2), ("too large", 1)]);
 }
 
 #[test]
