@@ -1,6 +1,6 @@
 //! All that is known of the service's health, and the judgement on it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(super) struct Books {
     pub media_changes: u64,
     pub ledger: Ledger,
     pub ignored: ReasonCounts,
+    /// By what is wrong with them.
+    pub malformed: BTreeMap<&'static str, u64>,
     pub users: UserCount,
     /// What the latest judgement rests on, and what it came to.
     facts: Facts,
@@ -66,6 +68,7 @@ impl Books {
             media_changes: 0,
             ledger: Ledger::default(),
             ignored: ReasonCounts::default(),
+            malformed: BTreeMap::new(),
             users: UserCount::default(),
             facts: Facts::default(),
             cause: Some(Cause::Disconnected),
@@ -151,6 +154,7 @@ impl Books {
             conditions_dropped: self.conditions.iter().map(|conditions| conditions.dropped).sum(),
             ledger: self.ledger.clone(),
             ignored: self.ignored.clone(),
+            malformed: self.malformed.clone(),
             unique_users: self.users.count(),
             media_changes: self.media_changes,
         }

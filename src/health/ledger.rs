@@ -17,9 +17,9 @@ impl ReasonCounts {
         *self.0.entry(reason).or_default() += 1;
     }
 
-    /// How many of all these reasons together.
-    pub fn of(&self, reasons: &[Reason]) -> u64 {
-        reasons.iter().filter_map(|reason| self.0.get(reason)).sum()
+    /// How many for reasons of a kind.
+    pub fn of(&self, is_of_kind: impl Fn(Reason) -> bool) -> u64 {
+        self.0.iter().filter(|(reason, _)| is_of_kind(**reason)).map(|(_, count)| count).sum()
     }
 
     /// How many in all.

@@ -56,6 +56,11 @@ impl HealthMonitor {
         self.books().ignored.add(reason);
     }
 
+    /// An event could not be read; the kinds are few and fixed.
+    pub fn message_malformed(&self, kind: &'static str) {
+        *self.books().malformed.entry(kind).or_default() += 1;
+    }
+
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;
@@ -184,5 +189,11 @@ impl HealthMonitor {
     /// A reporter that panicked has left nothing half done that matters: a poisoned lock is used.
     fn books(&self) -> MutexGuard<'_, Books> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock itself, for tests that look behind it.
+    #[cfg(test)]
+    pub(super) fn hold_for_test(&self) -> MutexGuard<'_, Books> {
+        self.books()
     }
 }

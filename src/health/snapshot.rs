@@ -1,5 +1,7 @@
 //! Health at one moment, for everybody who shows it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::component::{Component, ComponentSet};
@@ -45,6 +47,8 @@ pub struct Snapshot {
     pub ledger: Ledger,
     /// Messages that began no reply, by reason.
     pub ignored: ReasonCounts,
+    /// Events that could not be read, by what is wrong with them.
+    pub malformed: BTreeMap<&'static str, u64>,
     /// Different users who got an answer, counted up to 10,000.
     pub unique_users: u64,
     /// Changes of the media in our rooms since the start.

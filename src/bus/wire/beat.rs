@@ -150,7 +150,7 @@ pub fn shutdown(identity: &Identity, snapshot: &Snapshot, reason: &str) -> Vec<u
         responses_sent: snapshot.responses_sent,
         errors: snapshot.errors,
         uptime_seconds: base.uptime_seconds,
-        replies_abandoned: snapshot.ledger.abandoned,
+        replies_abandoned: snapshot.ledger.abandoned + snapshot.ledger.in_flight,
         replies_in_doubt: snapshot.ledger.in_doubt,
     };
     bytes(&Shutdown {
