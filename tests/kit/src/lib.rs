@@ -13,6 +13,7 @@ pub mod nats;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod recorder;
 pub mod robot;
 
@@ -22,5 +23,6 @@ pub use error::{Context, Error, Result, within};
 pub use journal::{Journal, Mark};
 pub use process::Exit;
 pub use provider::{Behaviour, Provider};
+pub use proxy::{Direction, Proxy};
 pub use recorder::{Message, Recorder};
 pub use robot::{Manner, Robot};
