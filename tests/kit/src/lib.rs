@@ -16,6 +16,7 @@ pub mod provider;
 pub mod proxy;
 pub mod recorder;
 pub mod robot;
+pub mod world;
 
 pub use chat::Room;
 pub use daemon::{Daemon, Launch};
@@ -26,3 +27,4 @@ pub use provider::{Behaviour, Provider};
 pub use proxy::{Direction, Proxy};
 pub use recorder::{Message, Recorder};
 pub use robot::{Manner, Robot};
+pub use world::World;
