@@ -54,7 +54,7 @@ impl Launch {
 
     /// Starts it with `config` as its `config.json`.
     pub fn start(self, config: &Value) -> Result<Daemon> {
-        self.start_with_text(&format!("{config:#}"))
+        self.start_with_text(&format!("{config:#}\n"))
     }
 
     /// Starts it with any text as its `config.json`.
@@ -89,6 +89,7 @@ impl Launch {
 #[derive(Debug)]
 pub struct Daemon {
     launch: Launch,
+    // The process goes before its folder does.
     process: Process,
     folder: TempDir,
     started: Instant,
@@ -134,7 +135,7 @@ impl Daemon {
     /// Writes its config anew; what it makes of that is up to it.
     pub fn write_config(&self, config: &Value) -> Result {
         let path = self.folder.path().join("config.json");
-        std::fs::write(path, format!("{config:#}")).context("writing the daemon's config")
+        std::fs::write(path, format!("{config:#}\n")).context("writing the daemon's config")
     }
 
     /// SIGTERM.

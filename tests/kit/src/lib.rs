@@ -13,8 +13,10 @@ pub mod nats;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod recorder;
 pub mod robot;
+pub mod world;
 
 pub use chat::Room;
 pub use daemon::{Daemon, Launch};
@@ -22,5 +24,7 @@ pub use error::{Context, Error, Result, within};
 pub use journal::{Journal, Mark};
 pub use process::Exit;
 pub use provider::{Behaviour, Provider};
+pub use proxy::{Direction, Proxy};
 pub use recorder::{Message, Recorder};
 pub use robot::{Manner, Robot};
+pub use world::World;

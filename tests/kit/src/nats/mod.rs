@@ -32,8 +32,9 @@ const PORTS_TRIED: usize = 5;
 pub struct Server {
     settings: Settings,
     port: u16,
-    folder: TempDir,
+    // The process goes before its folder does.
     process: Process,
+    folder: TempDir,
 }
 
 impl Server {
@@ -56,7 +57,7 @@ impl Server {
             tried += 1;
             let port = ports::free()?;
             match run(&settings, port, folder.path()).await {
-                Ok(process) => return Ok(Server { settings, port, folder, process }),
+                Ok(process) => return Ok(Server { settings, port, process, folder }),
                 Err(error) if tried < PORTS_TRIED && error.to_string().contains("address already in use") => {
                 }
                 Err(error) => return Err(error),

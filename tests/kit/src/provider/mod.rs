@@ -162,7 +162,8 @@ async fn serve_connection(stream: TcpStream, number: u64, shared: Arc<Shared>) {
         let released = async {
             let _ = releases.changed().await;
         };
-        if behave(&behaviour, &request, &mut stream, &shared, released).await.is_none() {
+        let done = behave(&behaviour, &request, &mut stream, &shared, released).await;
+        if done.is_none() || request.header("connection") == Some("close") {
             return;
         }
     }
