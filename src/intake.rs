@@ -28,8 +28,6 @@ pub struct Intake {
     health: HealthMonitor,
     progress: Progress,
     warned: HashMap<&'static str, Moment>,
-    /// Events dropped unread since the start.
-    malformed: u64,
 }
 
 impl Intake {
@@ -41,7 +39,7 @@ impl Intake {
         health: HealthMonitor,
     ) -> Self {
         let progress = health.progress(Component::Intake);
-        Self { rooms, max_event_bytes, clock, health, progress, warned: HashMap::new(), malformed: 0 }
+        Self { rooms, max_event_bytes, clock, health, progress, warned: HashMap::new() }
     }
 
     /// Takes messages until a stop is asked for; then the subscription is dropped.
@@ -111,18 +109,16 @@ impl Intake {
     }
 
     fn drop_malformed(&mut self, now: Moment, kind: &'static str) {
-        self.malformed += 1;
+        self.health.message_malformed(kind);
         if self.is_news(now, kind) {
-            warn!(kind, total = self.malformed, room = %self.rooms[0].0, "an event can't be read and is dropped");
+            warn!(kind, room = %self.rooms[0].0, "an event can't be read and is dropped");
         }
     }
 
     /// Whether a warning of this kind is due; the kinds are few and fixed.
     fn is_news(&mut self, now: Moment, kind: &'static str) -> bool {
-        let due = self
-            .warned
-            .get(kind)
-            .is_none_or(|last| now.elapsed.saturating_sub(last.elapsed) >= WARN_AGAIN);
+        let due =
+            self.warned.get(kind).is_none_or(|last| now.elapsed.saturating_sub(last.elapsed) >= WARN_AGAIN);
         if due {
             self.warned.insert(kind, now);
         }

@@ -1,5 +1,7 @@
 //! What became of a message: a line, or a silence with a name.
 
+use crate::clock::Moment;
+
 /// Why no line (or no proven line) came of a message. The names are the same in the log, the
 /// metrics, the preview and the response log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,6 +97,13 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether the message was let go before anything could fire.
+    pub fn is_before_triggers(self) -> bool {
+        matches!(self, Self::Listener | Self::Duplicate | Self::Own | Self::Stale | Self::NoTrigger)
+    }
+}
+
 /// How one fired reply ended. Exactly one comes back for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyOutcome {
@@ -114,5 +123,21 @@ impl ReplyOutcome {
     /// Whether health counts it as an error.
     pub fn is_error(self) -> bool {
         matches!(self, Self::Failed(_) | Self::InDoubt | Self::Abandoned)
+    }
+}
+
+/// The end of one reply, as it comes back to the decider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyEnd {
+    /// How it ended.
+    pub outcome: ReplyOutcome,
+    /// When its first line was handed to the bus; none when nothing went out.
+    pub spoken: Option<Moment>,
+}
+
+impl ReplyEnd {
+    /// An end without a line.
+    pub fn silent(outcome: ReplyOutcome) -> Self {
+        Self { outcome, spoken: None }
     }
 }

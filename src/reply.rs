@@ -27,7 +27,8 @@ pub struct ReplyTools {
 
 /// Makes one reply. Whatever happens, it ends in exactly one outcome.
 pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
-    let span = info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
+    let span =
+        info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
     async {
         let began = Instant::now();
         let end = make(&plan, &tools).await.unwrap_or_else(ReplyEnd::silent);
@@ -61,8 +62,8 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOut
         Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
         Some(Ok(answer)) => answer,
     };
-    let lines = answer::lines(plan, &answer.text, answer.cut_by_token_limit)
-        .map_err(ReplyOutcome::Silenced)?;
+    let lines =
+        answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
     if config.testing.dry_run || !config.testing.send_to_chat {
         info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
         return Err(ReplyOutcome::Silenced(Reason::DryRun));

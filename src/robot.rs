@@ -103,7 +103,10 @@ impl RobotWatch {
     }
 
     fn names_unknown(&mut self, is_meant: impl Fn(&RoomName) -> bool) {
-        self.rooms.iter_mut().filter(|watched| is_meant(&watched.room)).for_each(|watched| watched.is_asked = false);
+        self.rooms
+            .iter_mut()
+            .filter(|watched| is_meant(&watched.room))
+            .for_each(|watched| watched.is_asked = false);
     }
 
     fn cytube(&mut self, connected: bool, named: Option<(String, String)>) {

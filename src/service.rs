@@ -50,7 +50,9 @@ pub struct Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The HTTP port can't be had.
-    #[error("can't listen on {address} for HTTP: {error}; change metrics.port, or set metrics.enabled to false")]
+    #[error(
+        "can't listen on {address} for HTTP: {error}; change metrics.port, or set metrics.enabled to false"
+    )]
     Http {
         /// The address as configured.
         address: String,
@@ -121,14 +123,8 @@ impl Service {
         let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), clock, health.clone());
         let intakes = intakes(&config, queues, &mut keeper, clock, &health, &shutdown);
         let (robot_notices, robot_inbox) = mpsc::channel(NOTICES);
-        let (robot_watch, cytube_away) = RobotWatch::new(
-            &config.rooms,
-            bus.clone(),
-            clock,
-            health.clone(),
-            decider.clone(),
-            robot_inbox,
-        );
+        let (robot_watch, cytube_away) =
+            RobotWatch::new(&config.rooms, bus.clone(), clock, health.clone(), decider.clone(), robot_inbox);
         let tools = Tools {
             config: config.clone(),
             identity: identity.clone(),
@@ -149,11 +145,8 @@ impl Service {
         );
         let warm_up = router.clone();
         rest.push(spawn("warm-up", &shutdown, async move { warm_up.warm_up().await }));
-        let reply_tools = ReplyTools {
-            router,
-            outboxes: Arc::new(outbox_handles),
-            give_up: shutdown.give_up.clone(),
-        };
+        let reply_tools =
+            ReplyTools { router, outboxes: Arc::new(outbox_handles), give_up: shutdown.give_up.clone() };
         let decider_task = spawn("decider", &shutdown, decider_loop.run(reply_tools, shutdown.clone()));
 
         // Control: a lane of its own.
@@ -202,7 +195,7 @@ impl Service {
         let link = spawn("link", &shutdown, keep_link(keeper, close.clone(), shutdown.clone()));
         let deadline = config.service.graceful_shutdown_timeout;
         let giving_up = shutdown.clone().give_up_in_time(bus.clone(), clock, deadline);
-        let giving_up = spawn("deadline", &shutdown, giving_up);
+        let giving_up = spawn("deadline", &shutdown, until(close.clone(), giving_up));
         Self {
             clock,
             config,

@@ -21,7 +21,9 @@ const RETIRED_CLIENT_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectFailure {
     /// The server is there and doesn't want us.
-    #[error("NATS refused the credentials ({0}); check nats.user, password, token, creds_file and nkey_seed_file")]
+    #[error(
+        "NATS refused the credentials ({0}); check nats.user, password, token, creds_file and nkey_seed_file"
+    )]
     Refused(String),
     /// A file that the configuration names can't be used.
     #[error("{0}")]

@@ -63,7 +63,10 @@ impl LinkKeeper {
         let (link, watch) = watch::channel(Link::default());
         let echo_now = Arc::new(Notify::new());
         let bus = Bus { link: watch, echo_now: echo_now.clone(), clock };
-        (Self { settings, service: service.to_owned(), clock, health, feeds: Vec::new(), link, echo_now }, bus)
+        (
+            Self { settings, service: service.to_owned(), clock, health, feeds: Vec::new(), link, echo_now },
+            bus,
+        )
     }
 
     /// A subscription that every connection will have before it counts as up.
@@ -128,9 +131,9 @@ impl LinkKeeper {
                 Some(OutOfPatience::Attempts(limit)) => return Err(LinkFailure::Unavailable(limit, text)),
                 None => {}
             }
-            let repeated = logged.as_ref().is_some_and(|(at, last)| {
-                *last == text && now.elapsed.saturating_sub(*at) < LOG_AGAIN
-            });
+            let repeated = logged
+                .as_ref()
+                .is_some_and(|(at, last)| *last == text && now.elapsed.saturating_sub(*at) < LOG_AGAIN);
             if !repeated {
                 warn!(reason = %text, "no connection to NATS; trying on");
                 logged = Some((now.elapsed, text));
@@ -345,7 +348,10 @@ mod tests {
         for (text, expected) in [
             ("Permissions Violation for Subscription to \"a.>\"", Some(("a.>", Denied::Subscribe))),
             ("Permissions Violation for Publish to \"a.b\"", Some(("a.b", Denied::Publish))),
-            ("permissions violation for subscription to \"a\" using queue \"q\"", Some(("a", Denied::Subscribe))),
+            (
+                "permissions violation for subscription to \"a\" using queue \"q\"",
+                Some(("a", Denied::Subscribe)),
+            ),
             ("Stale Connection", None),
             ("say \"hello\"", None),
             ("Permissions Violation for Publish to \"a", None),

@@ -22,17 +22,15 @@ pub fn run(loaded: Loaded) -> ExitCode {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            error!(%error, "the runtime can't be started");
-            return exit::code(exit::UNEXPECTED);
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                error!(%error, "the runtime can't be started");
+                return exit::code(exit::UNEXPECTED);
+            }
+        };
     let code = match runtime.block_on(service::run(Arc::new(loaded.config), clock)) {
         Ok(ended) if ended.abandoned => exit::ABANDONED,
         Ok(_) => exit::OK,

@@ -116,12 +116,8 @@ mod tests {
             [Occasion::Asked, Occasion::LinkBack(at(3_000))],
         ] {
             let mut gate = AnnounceGate::default();
-            occasions.map(|cause| gate.want(cause));
-            assert_eq!(
-                gate.take(at(0)),
-                Some(Occasion::LinkBack(at(3_000))),
-                "{occasions:?}"
-            );
+            occasions.into_iter().for_each(|occasion| gate.want(occasion));
+            assert_eq!(gate.take(at(0)), Some(Occasion::LinkBack(at(3_000))), "{occasions:?}");
         }
     }
 

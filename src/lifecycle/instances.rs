@@ -48,7 +48,8 @@ impl Instances {
         if instance_id == self.own {
             return None;
         }
-        self.others.retain(|other| now.saturating_sub(other.last_beat) <= LONGEST_INTERVAL * INTERVALS_MISSED);
+        self.others
+            .retain(|other| now.saturating_sub(other.last_beat) <= LONGEST_INTERVAL * INTERVALS_MISSED);
         let known = self.others.iter().position(|other| other.instance_id == instance_id);
         let index = match known {
             Some(index) => index,
@@ -56,11 +57,7 @@ impl Instances {
                 if self.others.len() >= OTHERS_KEPT {
                     self.others.remove(0);
                 }
-                self.others.push(Other {
-                    instance_id: instance_id.to_owned(),
-                    beats: 0,
-                    last_beat: now,
-                });
+                self.others.push(Other { instance_id: instance_id.to_owned(), beats: 0, last_beat: now });
                 self.others.len() - 1
             }
         };

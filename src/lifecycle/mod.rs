@@ -167,7 +167,10 @@ impl Lifecycle {
         let initiator = notice.initiator.as_deref().unwrap_or("unknown");
         let reason = notice.reason.as_deref().unwrap_or("no reason given");
         if !self.parts.group_restart {
-            info!(initiator, reason, "a group restart is announced; group_restart.enabled is false, so we stay");
+            info!(
+                initiator,
+                reason, "a group restart is announced; group_restart.enabled is false, so we stay"
+            );
             return;
         }
         if let Some(warning) = &notice.warning {

@@ -189,7 +189,8 @@ impl Outbox {
         self.lines.spoken(line.batch, now);
         self.tools.decider.said(self.room.clone(), line.text.clone());
         let correlation_id = self.lines.correlation_id(line.batch).map(str::to_owned);
-        let payload = wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
+        let payload =
+            wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
         let (bus, clock) = (self.tools.bus.clone(), self.tools.clock);
         Box::pin(async move {
             let subject = subjects::ROBOT_COMMAND;

@@ -14,8 +14,7 @@ const NAME_BYTES: usize = 100;
 /// # Errors
 /// With the robot's words when it didn't, or when its answer can't be read.
 pub fn robot_answer(answer: &[u8]) -> Result<(), String> {
-    let answer: Value =
-        serde_json::from_slice(answer).map_err(|_| "its answer is not JSON".to_owned())?;
+    let answer: Value = serde_json::from_slice(answer).map_err(|_| "its answer is not JSON".to_owned())?;
     match answer.get("success") {
         Some(Value::Bool(true)) => Ok(()),
         _ => {
