@@ -32,6 +32,10 @@ pub enum Reason {
     UserCooldown,
     /// `rate_limits.mention_cooldown_seconds`.
     MentionCooldown,
+    /// A trigger's `max_responses_per_hour`.
+    TriggerHour,
+    /// A trigger's `cooldown_seconds`.
+    TriggerCooldown,
     /// Every provider and every try failed.
     Exhausted,
     /// Every provider refused the content.
@@ -79,6 +83,8 @@ impl Reason {
             Self::UserHour => "user_hour",
             Self::UserCooldown => "user_cooldown",
             Self::MentionCooldown => "mention_cooldown",
+            Self::TriggerHour => "trigger_hour",
+            Self::TriggerCooldown => "trigger_cooldown",
             Self::Exhausted => "exhausted",
             Self::Refused => "refused",
             Self::Internal => "internal",

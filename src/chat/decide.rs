@@ -15,14 +15,19 @@ use super::context::Line;
 use super::event::ChatMessage;
 use super::listener;
 use super::plan::{Decision, ReplyPlan, Ticket};
+use super::rate_limits::{self, RateLimits};
 use super::room::Room;
 use super::rules::Rules;
+
+/// Which part of `limits.users_bytes` the rate limits may take.
+const LIMITS_SHARE: usize = 4;
 
 /// The one owner of all that decisions hang on.
 #[derive(Debug)]
 pub struct Decider {
     rules: Arc<Rules>,
     started: DateTime<Utc>,
+    limits: RateLimits,
     rooms: HashMap<RoomName, Room>,
     /// The replies under way, until they are settled.
     open: HashMap<Ticket, RoomName>,
@@ -36,6 +41,7 @@ impl Decider {
         Self {
             rules,
             started: now.wall,
+            limits: RateLimits::default(),
             rooms: HashMap::new(),
             open: HashMap::new(),
             random: StdRng::seed_from_u64(seed),
@@ -77,6 +83,14 @@ impl Decider {
         let found = rules.mentions.find(&message.text).ok_or(Reason::NoTrigger)?;
         pass(room.loop_guard.allows(now, &config.loop_guard), Reason::LoopGuard)?;
 
+        let request = rate_limits::Request {
+            user: &message.user,
+            rank: message.rank.unwrap_or(0.0),
+            kind: found.trigger.kind,
+            trigger: None,
+        };
+        self.limits.check(now, &config.rate_limits, &request).map_err(|blocked| blocked.reason)?;
+
         let history = match config.context.chat_history_priority {
             Some(_) => room.context.last(config.context.max_chat_history_in_prompt),
             None => Vec::new(),
@@ -84,6 +98,8 @@ impl Decider {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         room.loop_guard.reserve(now, &config.loop_guard, ticket);
+        self.limits.reserve(&request, ticket);
+        self.limits.tidy(now, &config.rate_limits, config.limits.users_bytes / LIMITS_SHARE);
         self.open.insert(ticket, room_name.clone());
         Ok(ReplyPlan {
             room: room_name.clone(),
@@ -110,6 +126,7 @@ impl Decider {
     /// (also when that is in doubt), or is given back when `spoken` is `None`. To be called exactly
     /// once for each plan.
     pub fn settle(&mut self, ticket: Ticket, spoken: Option<Moment>) {
+        self.limits.settle(ticket, spoken);
         let Some(room) = self.open.remove(&ticket) else { return };
         if spoken.is_none()
             && let Some(room) = self.rooms.get_mut(&room)

@@ -15,6 +15,7 @@ pub mod listener;
 pub mod loop_guard;
 pub mod plan;
 pub mod prompt;
+pub mod rate_limits;
 pub mod room;
 pub mod rules;
 pub mod triggers;

@@ -11,6 +11,8 @@ use crate::names::ProviderName;
 pub enum TriggerKind {
     /// Somebody said the bot's name.
     Mention,
+    /// A configured trigger's pattern was found, and its chance fell right.
+    TriggerWord,
 }
 
 impl TriggerKind {
@@ -18,6 +20,7 @@ impl TriggerKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mention => "mention",
+            Self::TriggerWord => "trigger_word",
         }
     }
 }

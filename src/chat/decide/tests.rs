@@ -40,7 +40,8 @@ fn an_old_message_is_context_but_gets_no_reply() {
 fn a_message_that_comes_twice_is_heard_once() {
     let mut room = OneRoom::new(json!({}));
     let twice = message(at(1.0), "bob", "vera?");
-    assert!(matches!(room.hears(at(1.0), &twice), Decision::Reply(_)));
+    let Decision::Reply(plan) = room.hears(at(1.0), &twice) else { panic!("no reply") };
+    room.decider.settle(plan.ticket, None);
     assert!(matches!(room.hears(at(1.5), &twice), Decision::Ignore(Reason::Duplicate)));
     assert_eq!(room.reply(200.0, "ann", "vera!").history.len(), 2);
 }
@@ -81,8 +82,11 @@ fn a_correlation_id_is_kept_or_made() {
     with_id.correlation_id = Some("abc".to_owned());
     let Decision::Reply(plan) = room.hears(at(1.0), &with_id) else { panic!("no reply") };
     assert_eq!(plan.correlation_id, "abc");
-    let made = room.reply(1000.0, "ann", "vera, two").correlation_id.clone();
-    assert_ne!(made, room.reply(2000.0, "ann", "vera, three").correlation_id);
+    room.decider.settle(plan.ticket, None);
+    let two = room.reply(2.0, "ann", "vera, two");
+    room.decider.settle(two.ticket, None);
+    let made = two.correlation_id;
+    assert_ne!(made, room.reply(3.0, "ann", "vera, three").correlation_id);
     assert!(uuid::Uuid::parse_str(&made).is_ok(), "{made}");
 }
 
@@ -127,4 +131,27 @@ fn a_reply_of_which_nothing_was_said_does_not_count_for_the_loop_guard() {
     room.decider.settle(ticket, None);
     room.answers(200.0, "bob", "vera?");
     assert_eq!(room.silence(400.0, "bob", "vera?"), Some(Reason::LoopGuard));
+}
+
+#[test]
+fn rate_limits_hold_for_the_service_and_a_silent_reply_gives_its_slot_back() {
+    let mut room =
+        OneRoom::new(json!({"rate_limits": {"global_cooldown_seconds": 15, "user_cooldown_seconds": 60}}));
+    let ticket = room.reply(1.0, "bob", "vera, one").ticket;
+    assert_eq!(room.silence(2.0, "ann", "vera, two"), Some(Reason::GlobalCooldown));
+    room.decider.settle(ticket, None);
+    let ticket = room.reply(3.0, "ann", "vera, three").ticket;
+    room.decider.settle(ticket, Some(at(10.0)));
+    assert_eq!(room.silence(24.0, "bob", "vera, four"), Some(Reason::GlobalCooldown));
+    assert_eq!(room.silence(25.0, "bob", "vera, five"), Some(Reason::MentionCooldown));
+    assert_eq!(room.silence(25.0, "ann", "vera, six"), Some(Reason::UserCooldown));
+}
+
+#[test]
+fn an_admin_waits_less() {
+    let mut room = OneRoom::new(json!({"rate_limits": {"mention_cooldown_seconds": 0}}));
+    room.answers(1.0, "bob", "vera, one");
+    let mut from_admin = message(at(9.0), "ann", "vera, two");
+    from_admin.rank = Some(3.0);
+    assert!(matches!(room.hears(at(9.0), &from_admin), Decision::Reply(_)));
 }
