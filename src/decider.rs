@@ -40,6 +40,8 @@ enum Note {
     Said(RoomName, String),
     /// The robot says under which name it is in the room; none when it no longer knows.
     OwnName(RoomName, Option<Username>),
+    /// The robot's CyTube side is back in a room: what comes now may be a repetition.
+    RobotBack(RoomName),
 }
 
 /// Talks to the decider. Cheap to clone.
@@ -69,6 +71,11 @@ impl DeciderHandle {
     /// The robot's answer to "who am I" in a room.
     pub async fn own_name(&self, room: RoomName, name: Option<Username>) {
         let _ = self.notes.send(Note::OwnName(room, name)).await;
+    }
+
+    /// The robot's CyTube side is back in a room.
+    pub async fn robot_back(&self, room: RoomName) {
+        let _ = self.notes.send(Note::RobotBack(room)).await;
     }
 }
 
@@ -155,6 +162,7 @@ impl DeciderLoop {
             Note::Probe(answer) => drop(answer.send(())),
             Note::Said(room, text) => self.decider.sent_text(now, &room, &text),
             Note::OwnName(room, name) => self.decider.own_name(&room, name),
+            Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
         }
     }
 

@@ -86,7 +86,9 @@ impl RobotWatch {
                 notice = self.notices.recv() => match notice {
                     None => return,
                     Some(RobotNotice::Started) => self.names_unknown(|_| true),
-                    Some(RobotNotice::CyTube { connected, room }) => self.cytube(connected, room),
+                    Some(RobotNotice::CyTube { connected, room }) => {
+                        self.cytube(connected, room).await;
+                    }
                 },
                 Some((index, reply)) = answers.next() => {
                     self.answered(index, reply).await;
@@ -109,7 +111,7 @@ impl RobotWatch {
             .for_each(|watched| watched.is_asked = false);
     }
 
-    fn cytube(&mut self, connected: bool, named: Option<(String, String)>) {
+    async fn cytube(&mut self, connected: bool, named: Option<(String, String)>) {
         for watched in &mut self.rooms {
             let is_meant = named.as_ref().is_none_or(|(domain, channel)| {
                 watched.room.domain().eq_ignore_ascii_case(domain)
@@ -130,6 +132,9 @@ impl RobotWatch {
             let key = format!("cytube {}", watched.room);
             self.health.condition(self.clock.now(), Component::Robot, key, why, None);
             watched.is_asked = !connected;
+            if connected {
+                self.decider.robot_back(watched.room.clone()).await;
+            }
         }
     }
 

@@ -1,36 +1,33 @@
 //! The service: what it is made of, and in which order it starts and stops. Read this first.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+mod parts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
-use uuid::Uuid;
 
+use crate::bus::Bus;
 use crate::bus::link::{LinkFailure, LinkKeeper};
-use crate::bus::wire::{About, Endpoint, Endpoints, Identity, Model};
-use crate::bus::{Bus, subjects};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::decider::{DeciderLoop, RoomQueue};
+use crate::decider::DeciderLoop;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
-use crate::intake::Intake;
-use crate::lifecycle::control::{self, Control, Listeners};
+use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
 use crate::llm::Router;
-use crate::names::RoomName;
 //use crate::ops::http;
-use crate::outbox::{Outbox, OutboxHandle, Tools};
+use crate::outbox::Tools;
 use crate::reply::ReplyTools;
 use crate::robot::RobotWatch;
 use crate::shutdown::{Shutdown, StopReason};
 use crate::tasks::{Task, spawn};
+use parts::{about, controls, identity, intakes, listen, outboxes};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
@@ -263,131 +260,6 @@ impl Service {
             _ => Ok(Ended { reason, abandoned: ledger.abandoned + ledger.in_flight > 0 }),
         }
     }
-}
-
-/// Takes the HTTP port before anything else is begun, so that a port in use is told at once.
-async fn listen(config: &Config) -> Result<Option<TcpListener>, ServiceError> {
-    if !config.metrics.enabled {
-        return Ok(None);
-    }
-    let (host, port) = (config.metrics.host.as_str(), config.metrics.port);
-    let listener = TcpListener::bind((host, port)).await.map_err(|error| ServiceError::Http {
-        address: format!("{host}:{port} (metrics.host, metrics.port)"),
-        error,
-    })?;
-    if let Ok(address) = listener.local_addr() {
-        info!(%address, "HTTP is up");
-    }
-    Ok(Some(listener))
-}
-
-fn identity(config: &Config, clock: Clock) -> Identity {
-    Identity {
-        service: config.service.service_name.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        hostname: gethostname::gethostname().to_string_lossy().into_owned(),
-        instance_id: Uuid::new_v4().to_string(),
-        started: clock.now(),
-    }
-}
-
-/// What is said about us: only what is there, and only where others reach it.
-fn about(config: &Config, http: Option<SocketAddr>) -> About {
-    let mut features = vec!["chat"];
-    if http.is_some() {
-        features.push("http");
-    }
-    About {
-        personality: config.personality.character_name.clone(),
-        providers: config
-            .llm_providers
-            .iter()
-            .map(|provider| Model { name: provider.name.clone(), model: provider.model.clone() })
-            .collect(),
-        triggers_loaded: config.triggers.len(),
-        channels: config.rooms.clone(),
-        features,
-        heartbeat_interval_seconds: config.service.heartbeat_interval.as_secs(),
-        endpoints: http.and_then(|address| endpoints(config, address)),
-    }
-}
-
-fn endpoints(config: &Config, bound: SocketAddr) -> Option<Endpoints> {
-    let advertised = config.metrics.advertise.as_ref().and_then(|advertise| {
-        let (host, port) = advertise.rsplit_once(':')?;
-        Some((Some(host.to_owned()), port.parse().ok()?))
-    });
-    let (host, port) = match advertised {
-        Some(advertised) => advertised,
-        None if bound.ip().is_loopback() => return None,
-        None => (None, bound.port()),
-    };
-    let path = config.metrics.health_path.clone();
-    Some(Endpoints { health: Endpoint { host, port, path }, metrics: None })
-}
-
-/// One intake for all rooms whose names are equal as tokens.
-fn intakes(
-    config: &Config,
-    queues: Vec<(RoomName, RoomQueue)>,
-    keeper: &mut LinkKeeper,
-    clock: Clock,
-    health: &HealthMonitor,
-    shutdown: &Shutdown,
-) -> Vec<Task> {
-    let mut by_token: BTreeMap<String, Vec<(RoomName, RoomQueue)>> = BTreeMap::new();
-    for (room, queue) in queues {
-        by_token.entry(room.token().to_owned()).or_default().push((room, queue));
-    }
-    by_token
-        .into_iter()
-        .map(|(token, rooms)| {
-            let subscription = keeper.subscribe(subjects::events(&token));
-            let intake = Intake::new(rooms, config.limits.max_event_bytes, clock, health.clone());
-            spawn("intake", shutdown, intake.run(subscription, shutdown.stop_taking.clone()))
-        })
-        .collect()
-}
-
-fn outboxes(
-    cytube_away: HashMap<RoomName, watch::Receiver<bool>>,
-    tools: &Tools,
-    shutdown: &Shutdown,
-) -> (Vec<Task>, HashMap<RoomName, OutboxHandle>) {
-    cytube_away
-        .into_iter()
-        .map(|(room, away)| {
-            let (outbox, handle) = Outbox::new(room.clone(), tools.clone(), away);
-            (spawn("outbox", shutdown, outbox.run()), (room, handle))
-        })
-        .unzip()
-}
-
-/// One task for each control subject.
-fn controls(
-    config: &Config,
-    service: &str,
-    keeper: &mut LinkKeeper,
-    listeners: &Listeners,
-    shutdown: &Shutdown,
-) -> Vec<Task> {
-    let mut controls = vec![
-        (Control::RobotStartup, subjects::ROBOT_STARTUP.to_owned()),
-        (Control::RobotConnected, subjects::ROBOT_CONNECTED.to_owned()),
-        (Control::RobotDisconnected, subjects::ROBOT_DISCONNECTED.to_owned()),
-        (Control::GroupRestart, subjects::GROUP_RESTART.to_owned()),
-        (Control::Heartbeat, subjects::heartbeat(service)),
-    ];
-    if config.service.enable_service_discovery {
-        controls.push((Control::Poll, subjects::DISCOVERY_POLL.to_owned()));
-    }
-    controls
-        .into_iter()
-        .map(|(control, subject)| {
-            let subscription = keeper.subscribe(subject);
-            spawn("control", shutdown, control::listen(control, subscription, listeners.clone()))
-        })
-        .collect()
 }
 
 /// Keeps the link until `close`; a link that is given up for good ends the service.
