@@ -5,6 +5,7 @@
 //! back by join, exactly once, also when the task panics.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -168,7 +169,15 @@ impl DeciderLoop {
 
     fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
         let now = self.clock.now();
-        match self.decider.on_chat(now, room, message) {
+        // One message that trips over a bug costs one reply, not the service.
+        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message)));
+        let Ok(decision) = decision else {
+            error!(%room, "deciding on a message panicked; this is a bug, please report it");
+            self.health.reply_fired(now);
+            self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
+            return;
+        };
+        match decision {
             Decision::Ignore(reason) if reason.is_before_triggers() => {
                 self.health.message_ignored(reason);
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");

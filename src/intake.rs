@@ -1,11 +1,12 @@
 //! Chat from the bus: bytes in, typed events into the queue of their room. One task a subject.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::bus::subscription::{Message, Subscription};
 use crate::chat::event::{self, ChatEvent, ChatMessage, RoomEvent};
@@ -48,7 +49,11 @@ impl Intake {
             self.progress.begin(self.clock.now());
             #[cfg(feature = "test-hooks")]
             crate::test_hooks::stall("intake", &String::from_utf8_lossy(&message)).await;
-            self.take(&message);
+            // One event that trips over a bug costs one event, not the service.
+            if catch_unwind(AssertUnwindSafe(|| self.take(&message))).is_err() {
+                error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
+                self.health.message_malformed("panic");
+            }
             self.progress.end();
         }
     }

@@ -27,6 +27,8 @@ pub const CORRELATION_HEADER: &str = "Kryten-Correlation-Id";
 
 /// How long a publish may wait for room in the client's queue.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait for a fresh proof on a link that is up.
+const FRESH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the link is. One value, replaced as a whole by the link's keeper.
 #[derive(Clone, Default)]
@@ -120,12 +122,18 @@ impl Bus {
         }
     }
 
+    /// Whether the link is up with a fresh proof. After a pause of the whole process the last one
+    /// is old though the link lives: then the next one is waited for, for a second at most.
+    pub async fn is_fresh(&self) -> bool {
+        self.fresh_client().await.is_some()
+    }
+
     /// Publishes now, or refuses: only on a link whose last proof is fresh.
     ///
     /// # Errors
     /// When the link is down or unproven, the client takes nothing, or the message is refused.
     pub async fn publish(&self, subject: &str, payload: Vec<u8>) -> Result<(), PublishError> {
-        let client = self.fresh_client().ok_or(PublishError::LinkDown)?;
+        let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         match timeout(PUBLISH_TIMEOUT, client.publish(subject.to_owned(), payload.into())).await {
             Err(_) => Err(PublishError::Stuck),
             Ok(Err(_)) => Err(PublishError::Refused),
@@ -146,7 +154,7 @@ impl Bus {
     ) -> Result<Reply, PublishError> {
         use async_nats::client::RequestErrorKind;
 
-        let client = self.fresh_client().ok_or(PublishError::LinkDown)?;
+        let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         let mut request = async_nats::Request::new().payload(payload.into()).timeout(Some(patience));
         if let Some(id) = correlation_id.and_then(|id| id.parse::<async_nats::HeaderValue>().ok()) {
             let mut headers = HeaderMap::new();
@@ -165,9 +173,12 @@ impl Bus {
         }
     }
 
-    fn fresh_client(&self) -> Option<Client> {
-        let link = self.link.borrow();
-        let fresh = link.proof.is_some_and(|proof| proof.is_fresh(self.clock.now().elapsed));
-        if fresh { link.client.clone() } else { None }
+    async fn fresh_client(&self) -> Option<Client> {
+        let is_fresh = |link: &Link| {
+            !link.is_up() || link.proof.is_some_and(|proof| proof.is_fresh(self.clock.now().elapsed))
+        };
+        let mut link = self.link.clone();
+        let fresh = timeout(FRESH_PATIENCE, link.wait_for(is_fresh)).await.ok()?.ok()?;
+        fresh.client.clone()
     }
 }

@@ -83,7 +83,11 @@ impl HeartbeatPublisher {
     }
 
     async fn beat(&self, decider: &mut ProvenDecider) {
-        let decider = decider.probe(&self.clock).await;
+        let (decider, is_fresh) = tokio::join!(decider.probe(&self.clock), self.bus.is_fresh());
+        if !is_fresh {
+            debug!("no heartbeat: the link to NATS is down or unproven");
+            return;
+        }
         let snapshot = self.health.snapshot(self.clock.now());
         let beat = Beat {
             rate_limiter_active: decider.is_some(),
@@ -100,7 +104,7 @@ impl HeartbeatPublisher {
         };
         match published {
             Ok(()) => {}
-            Err(PublishError::LinkDown) => debug!("no heartbeat: the link to NATS is down or unproven"),
+            Err(PublishError::LinkDown) => debug!("no heartbeat: the link to NATS went down"),
             Err(error) => warn!(%error, "a heartbeat could not be published; the next one is tried as usual"),
         }
     }
