@@ -44,7 +44,7 @@ impl<'a> Base<'a> {
 }
 
 /// A number with at most so many decimals.
-pub(super) fn rounded(number: f64, decimals: i32) -> f64 {
+pub(crate) fn rounded(number: f64, decimals: i32) -> f64 {
     let scale = 10_f64.powi(decimals);
     (number * scale).round() / scale
 }

@@ -17,6 +17,7 @@ mod tests;
 
 pub use announce::{About, Endpoint, Endpoints, Model, Occasion, discovery, startup};
 pub use base::Identity;
+pub(crate) use base::rounded;
 pub use beat::{Beat, Proof, heartbeat, lifecycle_heartbeat, shutdown};
 pub use receive::{Envelope, EnvelopeError, ForeignBeat, GroupRestart, RobotLifecycle};
 pub use robot::{own_name, robot_answer};
