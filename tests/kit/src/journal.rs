@@ -156,9 +156,11 @@ mod tests {
         journal.push("early".to_owned());
         assert_eq!(journal.wait("early", SOON, |entry| entry == "early").await?, "early");
         let later = journal.clone();
-        let writer = tokio::spawn(async move { later.push("late".to_owned()) });
-        assert_eq!(journal.wait("late", SOON, |entry| entry == "late").await?, "late");
-        writer.await.map_err(|error| Error::new(error.to_string()))
+        let writer = async { later.push("late".to_owned()) };
+        // The wait is polled first.
+        let (found, ()) = tokio::join!(journal.wait("late", SOON, |entry| entry == "late"), writer);
+        assert_eq!(found?, "late");
+        Ok(())
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::error::{Context, Error, Result, within};
@@ -75,7 +75,7 @@ pub struct Proxy {
     address: SocketAddr,
     controls: watch::Sender<Controls>,
     progress: watch::Receiver<Progress>,
-    task: JoinHandle<()>,
+    _task: JoinSet<()>,
 }
 
 impl Proxy {
@@ -93,8 +93,9 @@ impl Proxy {
         let address = listener.local_addr().context(what)?;
         let (controls, controlled) = watch::channel(Controls::default());
         let (progress_made, progress) = watch::channel(Progress::default());
-        let task = tokio::spawn(serve(listener, address, target, controlled, progress_made));
-        Ok(Proxy { address, controls, progress, task })
+        let mut task = JoinSet::new();
+        task.spawn(serve(listener, address, target, controlled, progress_made));
+        Ok(Proxy { address, controls, progress, _task: task })
     }
 
     /// Where it listens.
@@ -164,12 +165,6 @@ impl Proxy {
         let mut progress = self.progress.clone();
         within(PATIENCE, what, progress.wait_for(wanted)).await?.context(what)?;
         Ok(())
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

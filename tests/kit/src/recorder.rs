@@ -7,7 +7,7 @@ use async_nats::{Client, HeaderMap};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::error::{Context, Error, Result};
 use crate::journal::{Journal, Mark};
@@ -76,7 +76,7 @@ pub struct Recorder {
     client: Client,
     /// What was recorded so far.
     pub messages: Journal<Message>,
-    task: JoinHandle<()>,
+    _task: JoinSet<()>,
 }
 
 impl Recorder {
@@ -93,12 +93,13 @@ impl Recorder {
         round_trip(&client, Duration::from_secs(10)).await.context(what)?;
         let messages = Journal::default();
         let written = messages.clone();
-        let task = tokio::spawn(async move {
+        let mut task = JoinSet::new();
+        task.spawn(async move {
             while let Some(message) = subscription.next().await {
                 written.push(Message::new(message));
             }
         });
-        Ok(Recorder { client, messages, task })
+        Ok(Recorder { client, messages, _task: task })
     }
 
     /// The place behind what was recorded so far.
@@ -169,12 +170,6 @@ impl Recorder {
             Ok(Err(error)) => Err(error),
             Ok(Ok(message)) => Err(Error::new(format!("nothing on {pattern} was expected, but: {message}"))),
         }
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -12,15 +12,12 @@ use tokio::sync::mpsc;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A client whose events can be awaited.
-async fn watched(
-    options: ConnectOptions,
-    server: &Server,
-) -> Result<(Client, mpsc::UnboundedReceiver<Event>)> {
-    let (sender, events) = mpsc::unbounded_channel();
+async fn watched(options: ConnectOptions, server: &Server) -> Result<(Client, mpsc::Receiver<Event>)> {
+    let (sender, events) = mpsc::channel(1024);
     let client = options
         .reconnect_delay_callback(|_| Duration::from_millis(5))
         .event_callback(move |event| {
-            let _ = sender.send(event);
+            let _ = sender.try_send(event);
             async {}
         })
         .connect(server.url())
@@ -29,11 +26,7 @@ async fn watched(
     Ok((client, events))
 }
 
-async fn event(
-    events: &mut mpsc::UnboundedReceiver<Event>,
-    what: &str,
-    wanted: impl Fn(&Event) -> bool,
-) -> Result {
+async fn event(events: &mut mpsc::Receiver<Event>, what: &str, wanted: impl Fn(&Event) -> bool) -> Result {
     let search = async {
         loop {
             if wanted(&events.recv().await.expect("the client lives as long as the test")) {

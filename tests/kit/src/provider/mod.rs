@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 pub use behaviour::{Behaviour, COMPLETION_TOKENS, PROMPT_TOKENS, distinct_text};
 pub use http::Request;
@@ -28,7 +28,7 @@ use http::Response;
 pub struct Provider {
     address: SocketAddr,
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    _task: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -61,8 +61,9 @@ impl Provider {
             answers: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         });
-        let task = tokio::spawn(serve(listener, shared.clone()));
-        Ok(Provider { address, shared, task })
+        let mut task = JoinSet::new();
+        task.spawn(serve(listener, shared.clone()));
+        Ok(Provider { address, shared, _task: task })
     }
 
     /// What belongs into a config's `base_url`.
@@ -110,12 +111,6 @@ impl Provider {
     /// How many connections were opened to it so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_nats::Client;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::chat::{Room, line, timestamp};
 use crate::error::{Context, Error, Result, within};
@@ -68,7 +68,7 @@ pub struct Robot {
     in_force: watch::Receiver<Manner>,
     /// The lines that it was asked to say, in order.
     pub says: Journal<Said>,
-    task: JoinHandle<()>,
+    _task: JoinSet<()>,
 }
 
 impl Robot {
@@ -83,12 +83,13 @@ impl Robot {
             says: Journal::default(),
         };
         let (rooms, says) = (robot.rooms.clone(), robot.says.clone());
-        let task = tokio::spawn(async move {
+        let mut task = JoinSet::new();
+        task.spawn(async move {
             if let Err(error) = robot.serve(changes, confirmed).await {
                 eprintln!("the robot stand-in ended: {error}");
             }
         });
-        let robot = Robot { client, rooms, manner: wanted, in_force, says, task };
+        let robot = Robot { client, rooms, manner: wanted, in_force, says, _task: task };
         robot.confirmed().await?;
         Ok(robot)
     }
@@ -194,11 +195,5 @@ impl Robot {
     /// The first of its rooms.
     pub fn first_room(&self) -> Result<&Room> {
         self.rooms.first().ok_or_else(|| Error::new("the robot stand-in has no room"))
-    }
-}
-
-impl Drop for Robot {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
