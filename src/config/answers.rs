@@ -180,10 +180,9 @@ pub struct MediaChange {
 
 impl MediaChange {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        let minutes: u64 = s.integer("min_duration_minutes", 10, 1..=240);
         let media_change = Self {
             enabled: s.boolean("enabled", false),
-            min_duration: Duration::from_secs(minutes * 60),
+            min_duration: Duration::from_secs(60 * s.integer::<u64>("min_duration_minutes", 10, 1..=240)),
             chat_context_depth: s.integer("chat_context_depth", 10, 1..=50),
             transition_explanation: s.text("transition_explanation", "The media has just changed."),
         };
@@ -208,7 +207,7 @@ pub struct AutoParticipation {
 impl AutoParticipation {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
         for key in ["eagerness", "force_interval", "engagement", "precheck"] {
-            if s.raw(key).is_some_and(says_something) {
+            if s.outdated(key).is_some_and(says_something) {
                 s.warning(key, "has no effect without long-term memory");
             }
         }

@@ -5,24 +5,22 @@ use std::borrow::Cow;
 /// What follows when a variable isn't set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenUnset {
-    /// The configuration can't be used.
+    /// The configuration can't be used: where to connect, and who may see us, isn't guessed.
     Refuse,
-    /// The provider can't be used; its reader says so.
-    ProviderUnusable,
+    /// Whoever reads the value decides, and says so.
+    Tell,
     /// A warning; the text stays as it is.
     Keep,
 }
 
-/// The rule for a path. Where to connect, and who may see us, must never be guessed.
-pub(super) fn when_unset(path: &str) -> WhenUnset {
-    let of_provider = path.starts_with("llm_providers");
-    if path.starts_with("nats.") || path == "metrics.token" || (of_provider && path.ends_with(".base_url")) {
-        WhenUnset::Refuse
-    } else if of_provider && path.ends_with(".api_key") {
-        WhenUnset::ProviderUnusable
-    } else {
-        WhenUnset::Keep
-    }
+/// Stands for the `$` of a variable that was quoted by us. It may stand in JSON, has one byte,
+/// and nobody types it.
+const UNQUOTED: char = '\u{7f}';
+
+/// The text of a value, and whether its quotes are ours.
+pub(super) fn unquoted(text: &str) -> Option<String> {
+    let variable = text.strip_prefix(UNQUOTED)?;
+    Some(format!("${variable}"))
 }
 
 /// A text with its variables replaced.
@@ -85,8 +83,7 @@ impl QuotedVariables<'_> {
     }
 }
 
-/// Puts each `${NAME}` that stands outside a string into quotes. Reading is lenient, so a
-/// number or a boolean in quotes is one.
+/// Puts each `${NAME}` that stands outside a string into quotes, and marks it.
 pub(super) fn quote_variables(text: &str) -> QuotedVariables<'_> {
     let mut quoted = String::new();
     let mut added = Vec::new();
@@ -101,8 +98,8 @@ pub(super) fn quote_variables(text: &str) -> QuotedVariables<'_> {
             && let Some(length) = unquoted_variable(&text[at..])
         {
             quoted.push_str(&text[copied..at]);
-            quoted.push('"');
-            copied = at;
+            quoted.extend(['"', UNQUOTED]);
+            copied = at + 1;
             added.push((line, column));
             column += 1;
             closes_at = Some(at + length - 1);
@@ -173,10 +170,10 @@ mod tests {
     #[test]
     fn only_unquoted_variables_get_quotes() {
         for (text, expected) in [
-            (r#"{"a": ${PORT}}"#, r#"{"a": "${PORT}"}"#),
+            (r#"{"a": ${PORT}}"#, "{\"a\": \"\u{7f}{PORT}\"}"),
             (r#"{"a": "${PORT}"}"#, r#"{"a": "${PORT}"}"#),
-            (r#"{"a": "\"${PORT}", "b":${B}}"#, r#"{"a": "\"${PORT}", "b":"${B}"}"#),
-            ("[${A},${B}]", r#"["${A}","${B}"]"#),
+            (r#"{"a": "\"${PORT}", "b":${B}}"#, "{\"a\": \"\\\"${PORT}\", \"b\":\"\u{7f}{B}\"}"),
+            ("[${A},${B}]", "[\"\u{7f}{A}\",\"\u{7f}{B}\"]"),
             ("${", "${"),
             ("${A", "${A"),
             ("${a b}", "${a b}"),

@@ -13,14 +13,14 @@ const NO_EFFECT: &str = "has no effect here; remove it";
 impl<'a> Section<'a> {
     /// A field of any kind that does nothing, and its default.
     pub(super) fn no_effect(&mut self, key: &'static str, default: &Value) {
-        if self.raw(key).is_some_and(|value| value != default) {
+        if self.outdated(key).is_some_and(|value| value != default) {
             self.warning(key, NO_EFFECT);
         }
     }
 
     /// A boolean that does nothing.
     pub(super) fn no_effect_flag(&mut self, key: &'static str, default: bool) {
-        if let Some(Ok(item)) = self.item(key)
+        if let Some(item) = self.outdated_item(key)
             && item.or_report(item.boolean()).is_some_and(|flag| flag != default)
         {
             self.warning(key, NO_EFFECT);
@@ -34,7 +34,7 @@ impl<'a> Section<'a> {
         default: i64,
         range: impl RangeBounds<i64>,
     ) {
-        if let Some(Ok(item)) = self.item(key)
+        if let Some(item) = self.outdated_item(key)
             && item.or_report(item.integer(&range)).is_some_and(|number| number != default)
         {
             self.warning(key, NO_EFFECT);
@@ -43,7 +43,7 @@ impl<'a> Section<'a> {
 
     /// A text under an old name: a warning when it is there, null aside.
     pub(super) fn deprecated_text(&mut self, key: &'static str, message: &str) -> Option<String> {
-        let item = self.item(key)?.ok()?;
+        let item = self.outdated_item(key)?;
         if item.value.is_null() {
             return None;
         }
@@ -56,15 +56,15 @@ impl<'a> Section<'a> {
 pub(super) fn read(s: &mut Section<'_>) {
     // The client library's own section, and its retries: every old file has them, none relies
     // on them, so they don't warn.
-    s.raw("service");
-    if let Some(Ok(item)) = s.item("retry_attempts") {
+    s.outdated("service");
+    if let Some(item) = s.outdated_item("retry_attempts") {
         item.or_report(item.integer(&(0..=10_u32)));
     }
-    if let Some(Ok(item)) = s.item("retry_delay") {
+    if let Some(item) = s.outdated_item("retry_delay") {
         item.or_report(item.number(&(0.1..)));
     }
     for key in ["routing", "retention", "confidence_drift", "compaction", "memory_commands", "self_service"] {
-        let section = s.raw(key);
+        let section = s.outdated(key);
         let enabled = section.and_then(|section| section.get("enabled"));
         if enabled.and_then(value::boolean) != Some(true) {
             continue;
@@ -83,7 +83,7 @@ pub(super) fn read(s: &mut Section<'_>) {
 /// `service_version`: the build's own version is announced.
 pub(super) fn service_version(s: &mut Section<'_>) {
     let version = env!("CARGO_PKG_VERSION");
-    if s.raw("service_version").is_some_and(|value| *value != json!(version) && !value.is_null()) {
+    if s.outdated("service_version").is_some_and(|value| *value != json!(version) && !value.is_null()) {
         s.warning("service_version", &format!("has no effect; the version announced is {version}"));
     }
 }

@@ -8,6 +8,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use url::Url;
 
+use super::environment::WhenUnset;
+use super::reader::{Fault, Item};
 use super::secret::MASK;
 use super::section::Section;
 
@@ -36,6 +38,8 @@ pub struct NatsConfig {
 
 impl NatsConfig {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
+        s.when_unset(|_| WhenUnset::Refuse);
+        s.hint("url", "the servers stand in nats.servers, a list");
         let nats = Self {
             servers: servers(s),
             user: s.optional_text("user"),
@@ -86,29 +90,20 @@ impl fmt::Debug for NatsConfig {
 const ALLOWED: &str = "a list of URLs such as \"nats://127.0.0.1:4222\", at least one";
 
 fn servers(s: &mut Section<'_>) -> Vec<String> {
-    if let Some(_url) = s.raw("url") {
-        s.warning("url", "unknown key; the servers stand in nats.servers, a list");
-    }
-    s.required("servers", ALLOWED);
     let show = |servers: &Vec<String>| {
-        let shown: Vec<String> = servers.iter().map(|server| without_userinfo(server)).collect();
-        json!(shown).to_string()
+        json!(servers.iter().map(|server| without_userinfo(server)).collect::<Vec<_>>()).to_string()
     };
-    s.field("servers", Vec::new(), show, |item| {
-        let items = item.list()?;
-        if item.value.as_array().is_none_or(Vec::is_empty) {
+    s.required_field("servers", ALLOWED, show, |item| {
+        if item.value.as_array().is_some_and(Vec::is_empty) {
             return Err(item.wrong(ALLOWED));
         }
-        let server = |item: &super::reader::Item<'_>| {
-            let text = item.filled_text()?;
-            if is_server(&text) {
-                Ok(text)
-            } else {
-                Err(item.wrong("a URL such as \"nats://127.0.0.1:4222\""))
-            }
-        };
-        Ok(items.iter().filter_map(|item| item.or_report(server(item))).collect())
+        Ok(item.list()?.iter().filter_map(|item| item.or_report(server(item))).collect())
     })
+}
+
+fn server(item: &Item<'_>) -> Result<String, Fault> {
+    let text = item.filled_text()?;
+    if is_server(&text) { Ok(text) } else { Err(item.wrong("a URL such as \"nats://127.0.0.1:4222\"")) }
 }
 
 /// Whether a text names a server: a URL, or a host with or without a port.
@@ -119,11 +114,10 @@ fn is_server(text: &str) -> bool {
     })
 }
 
-/// A server's address as it may be shown: without user and password.
+/// An address as it may be shown: without user and password, wherever they may end.
 pub(super) fn without_userinfo(address: &str) -> String {
     let start = address.find("://").map_or(0, |at| at + 3);
-    let end = address[start..].find('/').map_or(address.len(), |at| start + at);
-    match address[start..end].rfind('@') {
+    match address[start..].rfind('@') {
         Some(at) => format!("{}{MASK}{}", &address[..start], &address[start + at..]),
         None => address.to_owned(),
     }

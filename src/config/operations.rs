@@ -169,13 +169,15 @@ pub struct History {
     pub max_mib: u64,
 }
 
+/// Seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
+
 impl History {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        let days: u64 = s.integer("retention_days", 30, 1..=3650);
         Self {
             enabled: s.boolean("enabled", true),
             file: s.path("file", "history.db"),
-            retention: Duration::from_secs(days * 24 * 60 * 60),
+            retention: Duration::from_secs(DAY * s.integer::<u64>("retention_days", 30, 1..=3650)),
             max_mib: s.integer("max_mib", 50, 1..=10_000),
         }
     }

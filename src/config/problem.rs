@@ -1,5 +1,6 @@
 //! What loading has to say: problems that stop it, warnings that don't, and what is in force.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One reason why the configuration can't be used. Its text is one line.
@@ -50,12 +51,23 @@ pub struct Effective {
 /// Appends a key to a path. A key that isn't a plain word is quoted, so that a path stays one
 /// line and says where one key ends and the next begins.
 pub(super) fn child(path: &str, key: &str) -> String {
-    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    match (plain, path.is_empty()) {
-        (true, true) => key.to_owned(),
-        (true, false) => format!("{path}.{key}"),
-        (false, _) => format!("{path}[{}]", quoted(key)),
+    match (shown(key), path.is_empty()) {
+        (Cow::Borrowed(key), true) => key.to_owned(),
+        (Cow::Borrowed(key), false) => format!("{path}.{key}"),
+        (Cow::Owned(quoted), _) => format!("{path}[{quoted}]"),
     }
+}
+
+/// A name as it stands in a message: as it is when it is a plain word, else quoted.
+pub(super) fn shown(name: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let is_plain = !name.is_empty() && name.len() <= SHOWN_CHARACTERS && name.chars().all(plain);
+    if is_plain { Cow::Borrowed(name) } else { Cow::Owned(quoted(name)) }
+}
+
+/// Names in a message.
+pub(super) fn shown_list(names: &[&str]) -> String {
+    names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// The longest text that a message repeats, in characters.

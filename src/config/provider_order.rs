@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::problem::shown_list;
 use super::section::Section;
 use crate::names::ProviderName;
 
@@ -19,7 +20,7 @@ pub(super) fn default_provider(s: &mut Section<'_>, providers: &[&str]) -> Provi
             // Its kind is noted already.
             Some(_) => return ProviderName::new(&name),
         };
-        let allowed = format!("one of {}", providers.join(", "));
+        let allowed = format!("one of {}", shown_list(providers));
         s.problem("default_provider", found, &allowed, "name one of them, or add that provider");
     }
     ProviderName::new(&name)
@@ -35,7 +36,7 @@ pub(super) fn priority(s: &mut Section<'_>, providers: &[&str]) -> Vec<ProviderN
         for item in item.list()? {
             let Some(name) = item.or_report(item.text()) else { continue };
             if !providers.contains(&name.as_str()) {
-                let known = providers.join(", ");
+                let known = shown_list(providers);
                 item.reader.warning(&item.path, &format!("no provider has this name; known are {known}"));
             } else if !names.iter().any(|other| other.as_str() == name) {
                 names.push(ProviderName::new(&name));

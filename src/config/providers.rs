@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::environment::WhenUnset;
 use super::nats::without_userinfo;
 use super::reader::{Fault, Item};
 use super::secret::{MASK, Secret};
@@ -125,6 +126,11 @@ pub(super) fn names<'a>(s: &mut Section<'a>) -> Option<Vec<&'a str>> {
 
 impl ProviderConfig {
     fn read(name: &str, s: &mut Section<'_>) -> Self {
+        s.when_unset(|key| match key {
+            "base_url" => WhenUnset::Refuse,
+            "api_key" => WhenUnset::Tell,
+            _ => WhenUnset::Keep,
+        });
         if s.optional_text("name").is_some_and(|written| written != name) {
             s.warning("name", "has no effect; a provider's name is its key under llm_providers");
         }
@@ -177,12 +183,9 @@ fn kind(s: &mut Section<'_>) -> Option<ProviderKind> {
 }
 
 fn base_url(s: &mut Section<'_>) -> String {
-    if !s.required("base_url", "a URL such as \"https://api.openai.com/v1\"") {
-        return String::new();
-    }
     let show = |url: &String| json!(without_userinfo(url)).to_string();
-    let url = s.field("base_url", String::new(), show, http_url);
-    url.trim_end_matches('/').to_owned()
+    let allowed = "a URL such as \"https://api.openai.com/v1\"";
+    s.required_field("base_url", allowed, show, |item| Ok(http_url(item)?.trim_end_matches('/').to_owned()))
 }
 
 /// A URL that HTTP can reach.
@@ -259,8 +262,8 @@ fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
 
 fn extra_body(s: &mut Section<'_>) -> Map<String, Value> {
     let show = |body: &Map<String, Value>| json!(body).to_string();
-    let body = s.nullable("extra_body", None, show, |item| match item.value.as_ref() {
-        Value::Object(members) => Ok(members.clone()),
+    let body = s.nullable("extra_body", None, show, |item| match item.substituted() {
+        Value::Object(members) => Ok(members),
         _ => Err(item.wrong("an object, or null")),
     });
     body.unwrap_or_default()

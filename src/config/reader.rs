@@ -8,7 +8,7 @@ use std::ops::RangeBounds;
 use serde_json::Value;
 
 use super::environment::{self, WhenUnset};
-use super::problem::{Effective, Problem, Warning, child};
+use super::problem::{Effective, Problem, Warning, child, shown};
 use super::value;
 
 /// What one loading shares: the environment, and the notes of all sections.
@@ -64,33 +64,44 @@ impl<'a> Reader<'a> {
         self.notes.borrow_mut().effective.push(Effective { place: place.to_owned(), value, is_default });
     }
 
-    /// Takes a value up: replaces the variables in it, and follows the rule of its path when
-    /// one isn't set.
-    pub(super) fn item(&'a self, path: String, value: &'a Value) -> Result<Item<'a>, Fault> {
-        let Value::String(text) = value else {
-            return Ok(Item { reader: self, path, value: Cow::Borrowed(value), unset: None });
-        };
-        let substituted = environment::substitute(text, self.environment);
-        let unset = (!substituted.unset.is_empty()).then(|| substituted.unset.join(", "));
-        let value = match substituted.text {
-            Cow::Borrowed(_) => Cow::Borrowed(value),
-            Cow::Owned(text) => Cow::Owned(Value::String(text)),
-        };
-        if let Some(names) = &unset {
-            match environment::when_unset(&path) {
-                WhenUnset::Refuse => {
-                    let found = format!("a text with the variable {names}, which is not set");
-                    let fix = "set the variable in the service's environment";
-                    self.problem(&path, &found, "variables that are set", fix);
-                    return Err(Fault::Reported);
-                }
-                WhenUnset::ProviderUnusable => {}
-                WhenUnset::Keep => {
-                    self.warning(&path, &format!("the variable {names} is not set; the text stays as it is"));
-                }
+    /// Takes a value up: replaces the variables in it, and follows the rule when one isn't set.
+    pub(super) fn item(&'a self, path: String, value: &'a Value, rule: WhenUnset) -> Result<Item<'a>, Fault> {
+        let mut item = Item { reader: self, path, value: Cow::Borrowed(value), rule, unset: None };
+        let Value::String(written) = value else { return Ok(item) };
+        let unquoted = environment::unquoted(written);
+        let substituted = environment::substitute(unquoted.as_ref().unwrap_or(written), self.environment);
+        if !substituted.unset.is_empty() {
+            let names: Vec<Cow<'_, str>> = substituted.unset.iter().map(|name| shown(name)).collect();
+            item.unset = Some(names.join(", "));
+        }
+        if unquoted.is_some() {
+            item.value = Cow::Owned(scalar(&substituted.text));
+        } else if let Cow::Owned(text) = substituted.text {
+            item.value = Cow::Owned(Value::String(text));
+        }
+        match (&item.unset, rule) {
+            (None, _) | (_, WhenUnset::Tell) => Ok(item),
+            (Some(names), WhenUnset::Keep) => {
+                self.warning(
+                    &item.path,
+                    &format!("the variable {names} is not set; the text stays as it is"),
+                );
+                Ok(item)
+            }
+            (Some(_), WhenUnset::Refuse) => {
+                let fix = "set the variable in the service's environment";
+                item.report(item.wrong("variables that are set"), fix);
+                Err(Fault::Reported)
             }
         }
-        Ok(Item { reader: self, path, value, unset })
+    }
+}
+
+/// What an unquoted variable's value is: a number, a boolean or null if it reads so, else a text.
+fn scalar(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Null)) => value,
+        _ => Value::String(text.to_owned()),
     }
 }
 
@@ -99,6 +110,8 @@ pub(super) struct Item<'a> {
     pub reader: &'a Reader<'a>,
     pub path: String,
     pub value: Cow<'a, Value>,
+    /// For what is within it.
+    rule: WhenUnset,
     /// The names of the variables that aren't set.
     pub unset: Option<String>,
 }
@@ -173,14 +186,28 @@ impl<'a> Item<'a> {
     /// The items of a list; those with a noted fault are left out.
     pub(super) fn list(&self) -> Result<Vec<Item<'a>>, Fault> {
         let Cow::Borrowed(Value::Array(values)) = self.value else { return Err(self.wrong("a list")) };
-        let item = |(index, value)| self.reader.item(format!("{}[{index}]", self.path), value).ok();
+        let item =
+            |(index, value)| self.reader.item(format!("{}[{index}]", self.path), value, self.rule).ok();
         Ok(values.iter().enumerate().filter_map(item).collect())
     }
 
     /// A member of an object, unless there is a noted fault with it.
     pub(super) fn member(&self, key: &str) -> Option<Item<'a>> {
         let Cow::Borrowed(Value::Object(members)) = self.value else { return None };
-        self.reader.item(child(&self.path, key), members.get(key)?).ok()
+        self.reader.item(child(&self.path, key), members.get(key)?, self.rule).ok()
+    }
+
+    /// The value with the variables in everything within it replaced, and without comments.
+    pub(super) fn substituted(&self) -> Value {
+        match self.value.as_ref() {
+            Value::Object(members) => {
+                let names = members.keys().filter(|name| !name.starts_with('_'));
+                let member = |name: &String| Some((name.clone(), self.member(name)?.substituted()));
+                Value::Object(names.filter_map(member).collect())
+            }
+            Value::Array(_) => self.list().into_iter().flatten().map(|item| item.substituted()).collect(),
+            scalar => scalar.clone(),
+        }
     }
 
     /// A list of texts. Each that is none is noted at its own path.

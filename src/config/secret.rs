@@ -35,7 +35,7 @@ impl<'a> Section<'a> {
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str) -> Secret {
         let inline = self.masked(key, Item::text);
         let unset = inline.as_ref().and_then(|(_, unset)| unset.clone());
-        let inline = inline.map(|(text, _)| text).filter(|text| !text.trim().is_empty());
+        let inline = inline.map(|(text, _)| text);
         let Some(file) = self.optional_text(file_key) else {
             return match (inline, unset) {
                 (_, Some(names)) => {
@@ -93,7 +93,7 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl FnOnce(&Item<'a>) -> Result<String, Fault>,
     ) -> Option<(String, Option<String>)> {
-        self.nullable(key, None, |_| MASK.to_owned(), |item| Ok((parse(item)?, item.unset.clone())))
+        self.optional(key, |_| MASK.to_owned(), |item| Ok((parse(item)?, item.unset.clone())))
     }
 
     /// The path of a file that somebody else reads, such as a certificate.

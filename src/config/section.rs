@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::environment::WhenUnset;
 use super::problem::{child, quoted};
 use super::reader::{Fault, Item, Reader};
 
@@ -22,6 +23,12 @@ pub(super) struct Section<'a> {
     path: String,
     members: Option<&'a Map<String, Value>>,
     known: Vec<&'static str>,
+    /// Keys that are no mistake, but that nobody should be pointed to.
+    outdated: Vec<&'static str>,
+    /// What unknown keys that people try are told.
+    hints: Vec<(&'static str, &'static str)>,
+    /// What follows when a variable in the value of a key isn't set.
+    when_unset: fn(&str) -> WhenUnset,
     /// Other keys are no mistake here.
     open: bool,
     /// The section itself is a noted problem; nothing in it is missed.
@@ -37,24 +44,43 @@ impl<'a> Section<'a> {
         broken: bool,
         read: impl FnOnce(&mut Section<'a>) -> T,
     ) -> T {
-        let mut section = Self { reader, path, members, known: Vec::new(), open: false, broken };
+        let mut section = Self {
+            reader,
+            path,
+            members,
+            known: Vec::new(),
+            outdated: Vec::new(),
+            hints: Vec::new(),
+            when_unset: |_| WhenUnset::Keep,
+            open: false,
+            broken,
+        };
         let result = read(&mut section);
         section.warn_about_unknown_keys();
         result
     }
 
     fn warn_about_unknown_keys(&self) {
-        let keys = self.members.into_iter().flat_map(|members| members.keys());
-        for key in keys.filter(|key| !key.starts_with('_') && !self.known.contains(&key.as_str())) {
-            if self.open {
-                return;
-            }
-            let similarity = |name: &&&str| strsim::jaro_winkler(name, key);
-            let nearest = self.known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-            let nearest =
-                nearest.map(|name| format!("; the nearest known one is {name}")).unwrap_or_default();
-            self.reader.warning(&self.place(key), &format!("unknown key{nearest}"));
+        if self.open {
+            return;
         }
+        let keys = self.members.into_iter().flat_map(|members| members.keys()).map(String::as_str);
+        let read = |key: &str| self.known.contains(&key) || self.outdated.contains(&key);
+        for key in keys.filter(|key| !key.starts_with('_') && !read(key)) {
+            let hint = self.hints.iter().find(|(unknown, _)| *unknown == key);
+            let message = match hint {
+                Some((_, hint)) => format!("unknown key; {hint}"),
+                None => format!("unknown key; the nearest known one is {}", self.nearest_known(key)),
+            };
+            self.warning(key, &message);
+        }
+    }
+
+    fn nearest_known(&self, key: &str) -> &'static str {
+        // The comparison's cost grows with the square of the length.
+        let key: String = key.chars().take(100).collect();
+        let similarity = |name: &&&str| strsim::jaro_winkler(name, &key);
+        self.known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b))).copied().unwrap_or_default()
     }
 
     /// The path of a key.
@@ -77,6 +103,28 @@ impl<'a> Section<'a> {
         self.open = true;
     }
 
+    /// What to tell whoever writes an unknown key.
+    pub(super) fn hint(&mut self, unknown: &'static str, hint: &'static str) {
+        self.hints.push((unknown, hint));
+    }
+
+    /// What follows when a variable in the value of a key isn't set. Otherwise it is a warning.
+    pub(super) fn when_unset(&mut self, rule: fn(&str) -> WhenUnset) {
+        self.when_unset = rule;
+    }
+
+    /// As `raw`, for a key that nobody should be pointed to.
+    pub(super) fn outdated(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.outdated.push(key);
+        self.members.and_then(|members| members.get(key))
+    }
+
+    /// As `item`, for a key that nobody should be pointed to.
+    pub(super) fn outdated_item(&mut self, key: &'static str) -> Option<Item<'a>> {
+        let value = self.outdated(key)?;
+        self.reader.item(self.place(key), value, (self.when_unset)(key)).ok()
+    }
+
     /// The value of a key as it stands in the file. The key is known from now on.
     pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
         self.known.push(key);
@@ -86,7 +134,7 @@ impl<'a> Section<'a> {
     /// The value of a key, unless it is absent.
     pub(super) fn item(&mut self, key: &'static str) -> Option<Result<Item<'a>, Fault>> {
         let value = self.raw(key)?;
-        Some(self.reader.item(self.place(key), value))
+        Some(self.reader.item(self.place(key), value, (self.when_unset)(key)))
     }
 
     /// Reads one field: the default when it is absent, a noted problem when it is wrong.
@@ -182,25 +230,46 @@ impl<'a> Section<'a> {
         self.field(key, default.to_owned(), |text| json!(text).to_string(), Item::text)
     }
 
-    /// A text that may be null; an empty one means the same.
+    /// As `nullable`, where an empty text means null too.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        show: impl Fn(&T) -> String,
+        parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let show = |value: &Option<T>| value.as_ref().map_or("null".to_owned(), &show);
+        self.field(key, None, show, |item| match item.value.as_ref() {
+            Value::Null => Ok(None),
+            Value::String(text) if text.trim().is_empty() => Ok(None),
+            _ => parse(item).map(Some),
+        })
+    }
+
     pub(super) fn optional_text(&mut self, key: &'static str) -> Option<String> {
-        let text = self.nullable(key, None, |text| json!(text).to_string(), Item::text);
-        text.filter(|text| !text.trim().is_empty())
+        self.optional(key, |text| json!(text).to_string(), Item::text)
     }
 
     /// A text that must be there and say something.
     pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> String {
-        self.required(key, &format!("a text such as {example}"));
-        if self.members.is_some_and(|members| members.contains_key(key)) {
-            let text = match self.item(key) {
-                Some(Ok(item)) => item.or_report(item.filled_text()),
-                _ => None,
-            };
-            let text = text.unwrap_or_default();
-            self.reader.effective(&self.place(key), json!(text).to_string(), false);
-            return text;
+        let show = |text: &String| json!(text).to_string();
+        self.required_field(key, &format!("a text such as {example}"), show, Item::filled_text)
+    }
+
+    /// A field that must be there.
+    pub(super) fn required_field<T: Default>(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        show: impl Fn(&T) -> String,
+        parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
+    ) -> T {
+        if !self.required(key, allowed) {
+            return T::default();
         }
-        String::new()
+        let Some(Ok(item)) = self.item(key) else { return T::default() };
+        let value = parse(&item).map_err(|fault| item.report(fault, "change it")).unwrap_or_default();
+        self.reader.effective(&item.path, show(&value), false);
+        value
     }
 
     /// Notes a problem when a key is missing.
@@ -264,14 +333,12 @@ impl<'a> Section<'a> {
         key: &'static str,
         read: impl FnOnce(&mut Section<'a>) -> T,
     ) -> Option<T> {
-        match self.raw(key) {
-            None | Some(Value::Null) => {
-                let is_absent = self.raw(key).is_none();
-                self.reader.effective(&self.place(key), "null".to_owned(), is_absent);
-                None
-            }
-            Some(_) => Some(self.section(key, read)),
+        let value = self.raw(key);
+        if value.is_none_or(Value::is_null) {
+            self.reader.effective(&self.place(key), "null".to_owned(), value.is_none());
+            return None;
         }
+        Some(self.section(key, read))
     }
 
     /// A list of objects; none when it is absent. Each object is read on its own.
@@ -295,7 +362,7 @@ impl<'a> Section<'a> {
         let named = members.filter(|(key, _)| !key.starts_with('_'));
         named
             .filter_map(|(key, value)| {
-                let item = self.reader.item(child(&self.path, key), value).ok()?;
+                let item = self.reader.item(child(&self.path, key), value, WhenUnset::Keep).ok()?;
                 item.section(|section| read(key, section))
             })
             .collect()

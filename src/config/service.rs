@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::environment::WhenUnset;
 use super::reader::{Fault, Item};
 use super::section::Section;
 use crate::names::service_token;
@@ -79,6 +80,7 @@ pub struct MetricsConfig {
 
 impl MetricsConfig {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
+        s.when_unset(|key| if key == "token" { WhenUnset::Refuse } else { WhenUnset::Keep });
         let metrics = Self {
             enabled: s.boolean("enabled", true),
             host: s.field("host", "127.0.0.1".into(), |host| json!(host).to_string(), Item::filled_text),
@@ -86,7 +88,7 @@ impl MetricsConfig {
             health_path: http_path(s, "health_path", "/health"),
             metrics_path: http_path(s, "metrics_path", "/metrics"),
             token: s.required_secret("token", "token_file"),
-            advertise: s.nullable("advertise", None, |text| json!(text).to_string(), host_and_port),
+            advertise: s.optional("advertise", |text| json!(text).to_string(), host_and_port),
         };
         if metrics.health_path == metrics.metrics_path {
             s.problem("metrics_path", "the path of health_path", "another path", "change one of them");

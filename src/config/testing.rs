@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, load};
+use super::{Config, Loaded, Problem, load};
 
 /// A minimal configuration with the given value merged over it: one room,
 /// `cytu.be/MovieNight`, and one provider, `local`.
@@ -10,9 +10,20 @@ use super::{Config, load};
 /// # Panics
 /// When the result is no valid configuration.
 pub fn config(over: Value) -> Config {
-    load(&text(over), &|_| None).map(|loaded| loaded.config).unwrap_or_else(|problems| {
-        panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
+    loaded(over).config
+}
+
+/// That configuration with its warnings.
+///
+/// # Panics
+/// When the result is no valid configuration.
+pub fn loaded(over: Value) -> Loaded {
+    load(&text(over), &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+/// What is wrong with the result.
+pub fn problems(over: Value) -> Vec<Problem> {
+    load(&text(over), &|_| None).err().unwrap_or_default()
 }
 
 /// The text of that configuration.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::pattern::{Case, Pattern};
+use super::problem::shown_list;
 use super::reader::{Fault, Item};
 use super::section::Section;
 use crate::names::ProviderName;
@@ -35,6 +36,9 @@ pub struct Trigger {
 
 /// Reads the triggers. `providers` are the names that exist.
 pub(super) fn read(s: &mut Section<'_>, providers: &[&str]) -> Vec<Trigger> {
+    if s.raw("triggers").is_none() {
+        s.reader.effective("triggers", "[]".to_owned(), true);
+    }
     let mut names: Vec<String> = Vec::new();
     let triggers = s.list("triggers", |s| {
         let trigger = trigger(s, providers);
@@ -70,7 +74,7 @@ fn preferred_provider(s: &mut Section<'_>, providers: &[&str]) -> Option<Provide
     s.no_effect("preferred_tier", &json!(null));
     let (key, name) = preferred.or(old.map(|name| ("llm_provider", name)))?;
     if !providers.contains(&name.as_str()) {
-        s.warning(key, &format!("no provider has this name; known are {}", providers.join(", ")));
+        s.warning(key, &format!("no provider has this name; known are {}", shown_list(providers)));
         return None;
     }
     Some(ProviderName::new(&name))
