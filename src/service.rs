@@ -21,13 +21,13 @@ use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
 use crate::llm::Router;
-//use crate::ops::http;
+use crate::ops::http;
 use crate::outbox::Tools;
 use crate::reply::ReplyTools;
 use crate::robot::RobotWatch;
 use crate::shutdown::{Shutdown, StopReason};
 use crate::tasks::{Task, spawn};
-use parts::{about, controls, identity, intakes, listen, outboxes};
+use parts::{about, controls, http_state, identity, intakes, listen, outboxes};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
@@ -183,8 +183,8 @@ impl Service {
             spawn("heartbeat", &shutdown, publisher.run(stop_beating.clone()))
         });
         if let Some(listener) = listener {
-            //let state = http_state(&config, &identity, clock, &health, &shutdown, announced);
-            //rest.push(spawn("http", &shutdown, http::serve(listener, state, close.clone())));
+            let state = http_state(&config, &identity, clock, &health, &shutdown, announced);
+            rest.push(spawn("http", &shutdown, http::serve(listener, state, close.clone())));
         }
         rest.push(spawn("health tick", &shutdown, until(close.clone(), tick(health.clone(), clock))));
 

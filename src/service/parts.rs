@@ -19,6 +19,7 @@ use crate::health::HealthMonitor;
 use crate::intake::Intake;
 use crate::lifecycle::control::{self, Control, Listeners};
 use crate::names::RoomName;
+use crate::ops::http::{Facts, HttpState};
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::shutdown::Shutdown;
 use crate::tasks::{Task, spawn};
@@ -82,6 +83,35 @@ fn endpoints(config: &Config, bound: SocketAddr) -> Option<Endpoints> {
     };
     let path = config.metrics.health_path.clone();
     Some(Endpoints { health: Endpoint { host, port, path }, metrics: None })
+}
+
+/// What the HTTP pages are made of.
+pub(super) fn http_state(
+    config: &Config,
+    identity: &Identity,
+    clock: Clock,
+    health: &HealthMonitor,
+    shutdown: &Shutdown,
+    announced: watch::Receiver<bool>,
+) -> HttpState {
+    let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
+    let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
+    HttpState {
+        identity: identity.clone(),
+        facts: Facts {
+            personality: config.personality.character_name.clone(),
+            default_provider: config.default_provider.to_string(),
+            dry_run: config.testing.dry_run,
+            triggers_configured: config.triggers.len(),
+        },
+        health: health.clone(),
+        clock,
+        ready: announced,
+        stopping: shutdown.stop_taking.clone(),
+        health_path: config.metrics.health_path.clone(),
+        token: config.metrics.token.clone(),
+        own_hosts: own_hosts.into_iter().flatten().collect(),
+    }
 }
 
 /// One intake for all rooms whose names are equal as tokens.
