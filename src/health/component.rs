@@ -157,7 +157,10 @@ impl Conditions {
         lasts: Option<Duration>,
     ) {
         self.heal(now);
-        let key = if key.len() > KEY_BYTES { cut(&key, KEY_BYTES).to_owned().into() } else { key };
+        let key = match key {
+            Cow::Borrowed(key) => Cow::Borrowed(cut(key, KEY_BYTES)),
+            Cow::Owned(key) => Cow::Owned(cut(&key, KEY_BYTES).to_owned()),
+        };
         let Some(unhealthy) = unhealthy else {
             self.standing.remove(&key);
             return;
@@ -193,10 +196,7 @@ pub(super) fn message(text: &str) -> String {
 
 /// The beginning of a text: whole characters, at most so many bytes.
 pub fn cut(text: &str, bytes: usize) -> &str {
-    if text.len() <= bytes {
-        return text;
-    }
-    let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
 }
 

@@ -32,7 +32,8 @@ impl Progress {
 
     /// Promises something at a time to come: being late by more than a second is a stall.
     pub fn due(&self, at: Duration) {
-        let nanos = u64::try_from(at.as_nanos()).map_or(IDLE - 1, |nanos| nanos.min(IDLE - 1));
+        // What is due after half a thousand years is not promised at all.
+        let nanos = u64::try_from(at.as_nanos()).unwrap_or(IDLE);
         self.owed_since.store(nanos, Ordering::Relaxed);
     }
 

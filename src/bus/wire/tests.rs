@@ -148,6 +148,65 @@ fn req_003_a_degraded_beat_says_why_and_what_did_not_answer_is_left_out() {
     );
 }
 
+fn read(message: &[u8]) -> Value {
+    serde_json::from_slice(message).expect("JSON")
+}
+
+#[test]
+fn req_003_a_beat_of_a_stalled_decider_is_failing_instead_of_cheerful() {
+    let monitor = monitor();
+    monitor.progress(Component::Decider).begin(start());
+    let beat = Beat {
+        rate_limiter_active: false,
+        spam_detector_active: false,
+        proof: Proof { decider: None, ..beat().proof },
+        ..beat()
+    };
+    let message = read(&heartbeat(&identity(), &monitor.snapshot(now()), &beat));
+    assert_eq!(message["health"], "failing");
+    assert_eq!(message["health_reason"], "stalled: decider");
+    assert_eq!(message["status"]["proof"], serde_json::json!({"link_ms": 12.3}));
+    assert_eq!(
+        message["status"]["components"]["decider"],
+        serde_json::json!({"healthy": false, "message": "no progress for more than 1 s"})
+    );
+}
+
+#[test]
+fn req_003_a_beat_lists_every_configured_provider_before_any_was_called() {
+    let message = read(&heartbeat(&identity(), &monitor().snapshot(now()), &beat()));
+    let expected = serde_json::json!({"local": "unknown", "openrouter": "unknown"});
+    assert_eq!(message["status"]["llm_providers"], expected);
+}
+
+#[test]
+fn req_010_a_text_in_a_beat_has_at_most_sixty_bytes_on_one_line() {
+    for (text, expected) in [
+        ("x".repeat(60), "x".repeat(60)),
+        ("x".repeat(61), "x".repeat(60)),
+        (format!("{}é", "x".repeat(59)), "x".repeat(59)),
+        ("a\r\nb".to_owned(), "a  b".to_owned()),
+    ] {
+        let monitor = monitor();
+        monitor.condition(now(), Component::Robot, "test", Some(text), None);
+        let message = read(&heartbeat(&identity(), &monitor.snapshot(now()), &beat()));
+        assert_eq!(message["status"]["components"]["robot"]["message"], expected);
+    }
+}
+
+#[test]
+fn req_002_both_beats_of_a_failing_service_agree_and_no_endpoint_is_made_up() {
+    let monitor = monitor();
+    monitor.link(now(), LinkHealth::Down { why: "cut".to_owned() });
+    let snapshot = monitor.snapshot(now());
+    let service = read(&heartbeat(&identity(), &snapshot, &beat()));
+    let lifecycle = read(&lifecycle_heartbeat(&identity(), &nowhere(), &snapshot));
+    assert_eq!((&service["health"], &lifecycle["health"]), (&"failing".into(), &"failing".into()));
+    assert_eq!(service["timestamp"], lifecycle["timestamp"]);
+    assert_eq!(service["status"]["nats_connected"], false);
+    assert_eq!(lifecycle.get("metadata"), None);
+}
+
 #[test]
 fn req_007_the_farewell_has_the_final_figures() {
     let monitor = monitor();
@@ -209,7 +268,7 @@ fn req_002_a_healthy_beat_is_at_most_a_thousand_bytes() {
 #[test]
 fn numbers_have_no_more_decimals_than_they_need() {
     let (message, _) = large_healthy_beat();
-    let message: Value = serde_json::from_slice(&message).expect("JSON");
+    let message = read(&message);
     assert_eq!(message["uptime_seconds"].to_string(), "98765432.123");
     assert_eq!(message["status"]["error_rate"].to_string(), "0.0999");
     assert_eq!(message["status"]["proof"]["decider_ms"].to_string(), "999.9");

@@ -19,12 +19,13 @@ fn req_003_all_configured_providers_are_listed_as_unknown_from_the_start() {
 #[test]
 fn req_003_a_provider_has_the_status_of_its_latest_attempt() {
     let monitor = connected();
-    for (latest, name) in [(ProviderStatus::Failed, "failed"), (ProviderStatus::Ok, "ok")] {
+    let statuses = [ProviderStatus::Failed, ProviderStatus::Ok];
+    for (latest, other, name) in [(statuses[0], statuses[1], "failed"), (statuses[1], statuses[0], "ok")] {
         status(&monitor, at(1), "openrouter", latest);
         let snapshot = monitor.snapshot(at(1));
         assert_eq!(snapshot.providers[1].status.as_str(), name);
         assert_eq!(snapshot.providers[0].status, ProviderStatus::Unknown);
-        assert_eq!(snapshot.providers_with(latest), 1);
+        assert_eq!((snapshot.providers_with(latest), snapshot.providers_with(other)), (1, 0));
         assert_eq!(snapshot.providers_with(ProviderStatus::Unknown), 1);
     }
 }
