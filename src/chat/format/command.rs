@@ -19,9 +19,10 @@ pub fn without_command(text: &str) -> &str {
         let mut characters = rest.chars();
         let makes_a_command = match characters.next() {
             Some('/' | '!') => true,
-            Some('.' | '$') => {
-                after_ignored(characters.as_str()).chars().next().is_some_and(char::is_alphabetic)
-            }
+            // Some marks count as letters: with one of them, too, better one sign too few.
+            Some('.' | '$') => [after_ignored(characters.as_str()), characters.as_str().trim_start()]
+                .iter()
+                .any(|behind| behind.starts_with(char::is_alphabetic)),
             _ => false,
         };
         if !makes_a_command {
