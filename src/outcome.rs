@@ -1,5 +1,7 @@
 //! What became of a message: a line, or a silence with a name.
 
+use crate::clock::Moment;
+
 /// Why no line (or no proven line) came of a message. The names are the same in the log, the
 /// metrics, the preview and the response log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +32,10 @@ pub enum Reason {
     UserCooldown,
     /// `rate_limits.mention_cooldown_seconds`.
     MentionCooldown,
+    /// A trigger's `max_responses_per_hour`.
+    TriggerHour,
+    /// A trigger's `cooldown_seconds`.
+    TriggerCooldown,
     /// Every provider and every try failed.
     Exhausted,
     /// Every provider refused the content.
@@ -42,6 +48,10 @@ pub enum Reason {
     RejectedLong,
     /// The answer was said before.
     RejectedRepetition,
+    /// The answer matched one of `validation.inappropriate_patterns`.
+    RejectedInappropriate,
+    /// The answer had too little to do with the question.
+    RejectedRelevance,
     /// Nothing was left of the answer after formatting.
     Empty,
     /// `testing.dry_run`, or `testing.send_to_chat` false.
@@ -73,12 +83,16 @@ impl Reason {
             Self::UserHour => "user_hour",
             Self::UserCooldown => "user_cooldown",
             Self::MentionCooldown => "mention_cooldown",
+            Self::TriggerHour => "trigger_hour",
+            Self::TriggerCooldown => "trigger_cooldown",
             Self::Exhausted => "exhausted",
             Self::Refused => "refused",
             Self::Internal => "internal",
             Self::RejectedShort => "rejected_short",
             Self::RejectedLong => "rejected_long",
             Self::RejectedRepetition => "rejected_repetition",
+            Self::RejectedInappropriate => "rejected_inappropriate",
+            Self::RejectedRelevance => "rejected_relevance",
             Self::Empty => "empty",
             Self::DryRun => "dry_run",
             Self::InDoubt => "in_doubt",
@@ -86,6 +100,13 @@ impl Reason {
             Self::Abandoned => "abandoned",
             Self::Overload => "overload",
         }
+    }
+}
+
+impl Reason {
+    /// Whether the message was let go before anything could fire.
+    pub fn is_before_triggers(self) -> bool {
+        matches!(self, Self::Listener | Self::Duplicate | Self::Own | Self::Stale | Self::NoTrigger)
     }
 }
 
@@ -108,5 +129,21 @@ impl ReplyOutcome {
     /// Whether health counts it as an error.
     pub fn is_error(self) -> bool {
         matches!(self, Self::Failed(_) | Self::InDoubt | Self::Abandoned)
+    }
+}
+
+/// The end of one reply, as it comes back to the decider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyEnd {
+    /// How it ended.
+    pub outcome: ReplyOutcome,
+    /// When its first line was handed to the bus; none when nothing went out.
+    pub spoken: Option<Moment>,
+}
+
+impl ReplyEnd {
+    /// An end without a line.
+    pub fn silent(outcome: ReplyOutcome) -> Self {
+        Self { outcome, spoken: None }
     }
 }

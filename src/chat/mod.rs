@@ -1,1 +1,25 @@
-//! To come.
+//! The bot's decisions: from a message in a room to a reply, or to a silence with a name.
+//!
+//! [`decide`] holds the order of the checks: read it first. Nothing here waits, sends, or looks at a
+//! clock: time and chance come in as arguments.
+
+pub mod answer;
+pub mod context;
+pub mod decide;
+pub mod duplicates;
+pub mod event;
+pub mod format;
+pub mod html;
+pub mod identity;
+pub mod listener;
+pub mod loop_guard;
+pub mod plan;
+pub mod prompt;
+pub mod rate_limits;
+pub mod room;
+pub mod rules;
+pub mod triggers;
+pub mod validate;
+
+#[cfg(test)]
+mod testing;

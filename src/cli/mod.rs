@@ -1,3 +1,101 @@
-//! To come.
+//! The command line: arguments, and what each command does.
 
 pub mod check_config;
+pub mod exit;
+mod logging;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Loaded, LogLevel};
+
+/// The chat bot of the Kryten group: reads CyTube chat from NATS, answers through an LLM, and
+/// tells the truth about its own health.
+#[derive(Debug, Parser)]
+#[command(name = "kryten-llm", version, after_help = exit::HELP)]
+struct Arguments {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "PATH", default_value = "config.json")]
+    config: PathBuf,
+
+    /// Log from this severity on: DEBUG, INFO, WARNING or ERROR; wins over log_level in the file
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+
+    /// Decide, ask and format, but say nothing in chat
+    #[arg(long, global = true, env = "KRYTEN_LLM_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new())]
+    dry_run: bool,
+
+    /// The same as the command check-config
+    #[arg(long)]
+    validate_config: bool,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say whether the configuration can be used, and every value in force; secrets are masked
+    CheckConfig,
+    /// Long-term memory of the Python original; not available here
+    #[command(hide = true)]
+    Memory {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
+}
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match &arguments.command {
+        Some(Command::Memory { .. }) => {
+            say_error("`kryten-llm memory` is not available here: this version keeps no long-term memory");
+            exit::code(2)
+        }
+        Some(Command::CheckConfig) => check_config(&arguments),
+        None if arguments.validate_config => check_config(&arguments),
+        None => match load(&arguments) {
+            Ok(loaded) => run::run(loaded),
+            Err(code) => code,
+        },
+    }
+}
+
+/// The configuration as the command line changes it; or, after saying what is wrong, the code.
+fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
+    let mut loaded = config::load_file(&arguments.config).map_err(|error| {
+        say_error(&error.to_string());
+        exit::code(exit::CONFIG)
+    })?;
+    if let Some(level) = arguments.log_level {
+        loaded.config.log_level = level;
+    }
+    loaded.config.testing.dry_run |= arguments.dry_run;
+    Ok(loaded)
+}
+
+fn check_config(arguments: &Arguments) -> ExitCode {
+    match load(arguments) {
+        Ok(loaded) => {
+            say("todo");
+            exit::code(exit::OK)
+        }
+        Err(code) => code,
+    }
+}
+
+/// A closed pipe is no reason to panic.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn say_error(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

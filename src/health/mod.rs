@@ -1,1 +1,23 @@
-//! To come.
+//! Health: what happened, what state that makes, and one snapshot of it (REQ-003, REQ-010).
+//!
+//! Everything reports to the [`HealthMonitor`]; nothing else computes health. It knows neither
+//! the runtime nor the bus nor HTTP, and gets the time as an argument.
+
+mod books;
+mod component;
+mod ledger;
+mod monitor;
+mod progress;
+mod snapshot;
+mod state;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use component::{Component, ComponentSet, cut};
+pub use ledger::{Ledger, ReasonCounts};
+pub use monitor::{HealthMonitor, LinkHealth};
+pub use progress::Progress;
+pub use snapshot::{ComponentHealth, ProviderHealth, Snapshot};
+pub use state::{ProviderStatus, State};

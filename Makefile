@@ -1,0 +1,37 @@
+# `make` says what there is to do. Only bash, a C compiler and Rust are needed; scripts/setup.sh gets
+# what else is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup fmt test demo run bench mutants
+
+help: ## Say what there is to do
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | \
+		awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+
+setup: ## Get what is missing: a C compiler, rustfmt, clippy, a nats-server
+	@scripts/setup.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+test: setup ## Check the format, lint, and run all tests against a real nats-server
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	NATS_SERVER="$$(scripts/nats-server.sh)" cargo test --workspace
+
+demo: setup ## See the daemon at work, told in plain words
+	cargo build --quiet --bin kryten-llm
+	NATS_SERVER="$$(scripts/nats-server.sh)" cargo run --quiet --example demo
+
+run: setup ## Start the daemon with neighbours of its own, to play with; Ctrl-C ends it
+	cargo build --quiet --bin kryten-llm
+	NATS_SERVER="$$(scripts/nats-server.sh)" cargo run --quiet --example demo -- --stay
+
+bench: setup ## Measure start, cost and speed
+	NATS_SERVER="$$(scripts/nats-server.sh)" cargo bench
+
+mutants: setup ## Try whether the unit tests notice wrong health: takes long
+	@cargo mutants --version >/dev/null 2>&1 || { echo "installing cargo-mutants"; cargo install --locked cargo-mutants; }
+	cargo mutants --package kryten-llm --file 'src/health/**' --file src/heartbeat.rs -- --lib

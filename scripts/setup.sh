@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Gets what building and testing need and the machine lacks: a C compiler to link with, rustfmt and
+# clippy, a nats-server. Says what it installs; does nothing, quickly, when all is there.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+. "$root/scripts/apt.sh"
+
+fail() {
+    echo "setup.sh: $*" >&2
+    exit 1
+}
+
+command -v cargo >/dev/null || fail "there is no cargo: install Rust (https://rustup.rs), then try again"
+
+if ! command -v cc >/dev/null; then
+    if [ "$(uname)" = Darwin ]; then
+        fail "there is no C compiler: run 'xcode-select --install', then try again"
+    fi
+    apt_install gcc libc6-dev || fail "there is no C compiler, and none could be installed: install gcc or clang"
+fi
+
+for tool in fmt clippy; do
+    if ! cargo "$tool" --version >/dev/null 2>&1; then
+        component="${tool/#fmt/rustfmt}"
+        echo "installing with rustup: $component" >&2
+        rustup component add "$component" >&2 || fail "there is no $component, and rustup could not add it"
+    fi
+done
+
+"$root/scripts/nats-server.sh" >/dev/null

@@ -1,0 +1,193 @@
+//! What we read of others. None of it can be trusted to be there, or to be of the kind that it
+//! should be.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::health::cut;
+
+/// A longer correlation id is none: ids are remembered.
+const CORRELATION_ID_BYTES: usize = 128;
+/// The longest text kept of who restarts the group and why, in bytes.
+const RESTART_TEXT_BYTES: usize = 200;
+const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(5);
+const LONGEST_RESTART_DELAY_SECONDS: f64 = 3600.0;
+
+/// An event of a room, its payload not yet looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// What happened.
+    pub event_name: Option<String>,
+    /// The room's channel.
+    pub channel: Option<String>,
+    /// The room's domain.
+    pub domain: Option<String>,
+    /// When the sender says that it happened.
+    pub timestamp: Option<DateTime<Utc>>,
+    /// The sender's name for this one event.
+    pub correlation_id: Option<String>,
+    /// What happened, in detail: an object or a list, as a rule.
+    pub payload: Value,
+}
+
+/// Why a message is no event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum EnvelopeError {
+    /// The body is not a JSON object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// There is no payload.
+    #[error("there is no payload")]
+    NoPayload,
+}
+
+impl Envelope {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// When there is no payload.
+    pub fn parse(body: &[u8]) -> Result<Self, EnvelopeError> {
+        let mut fields = object(body).ok_or(EnvelopeError::NotAnObject)?;
+        let payload = match fields.remove("payload") {
+            Some(payload) if !payload.is_null() => payload,
+            _ => return Err(EnvelopeError::NoPayload),
+        };
+        Ok(Self {
+            event_name: text(&mut fields, "event_name"),
+            channel: text(&mut fields, "channel"),
+            domain: text(&mut fields, "domain"),
+            timestamp: text(&mut fields, "timestamp").as_deref().and_then(time),
+            correlation_id: text(&mut fields, "correlation_id")
+                .filter(|id| !id.is_empty() && id.len() <= CORRELATION_ID_BYTES),
+            payload,
+        })
+    }
+}
+
+/// What the robot says of its connections.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RobotLifecycle {
+    /// What it is connected to, or no longer: "CyTube", "NATS".
+    pub target: Option<String>,
+    /// The room's domain; absent when all its rooms are meant.
+    pub domain: Option<String>,
+    /// The room's channel; absent when all its rooms are meant.
+    pub channel: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl RobotLifecycle {
+    /// Reads whatever there is.
+    pub fn parse(body: &[u8]) -> Self {
+        let mut fields = object(body).unwrap_or_default();
+        Self {
+            target: text(&mut fields, "target"),
+            domain: text(&mut fields, "domain"),
+            channel: text(&mut fields, "channel"),
+            reason: text(&mut fields, "reason"),
+        }
+    }
+
+    /// Whether it is about the connection to CyTube.
+    pub fn is_about_cytube(&self) -> bool {
+        self.target.as_deref().is_some_and(|target| target.eq_ignore_ascii_case("cytube"))
+    }
+}
+
+/// A beat of some service, as far as it concerns us.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ForeignBeat {
+    /// Which run of which process.
+    pub instance_id: Option<String>,
+    /// On which host.
+    pub hostname: Option<String>,
+}
+
+impl ForeignBeat {
+    /// Reads whatever there is.
+    pub fn parse(body: &[u8]) -> Self {
+        let mut fields = object(body).unwrap_or_default();
+        Self { instance_id: text(&mut fields, "instance_id"), hostname: text(&mut fields, "hostname") }
+    }
+}
+
+/// The order to restart (REQ-008).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRestart {
+    /// Who ordered it.
+    pub initiator: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How long to wait before.
+    pub delay: Duration,
+    /// What is wrong with the delay that was asked for, if something is.
+    pub warning: Option<String>,
+}
+
+impl GroupRestart {
+    /// Reads whatever there is. A delay that is no number from 0 to 3600 seconds is five.
+    pub fn parse(body: &[u8]) -> Self {
+        let fields = object(body);
+        let (delay, warning) = match delay(fields.as_ref()) {
+            Ok(delay) => (delay, None),
+            Err(wrong) => {
+                let seconds = DEFAULT_RESTART_DELAY.as_secs();
+                (DEFAULT_RESTART_DELAY, Some(format!("{wrong}; waiting {seconds} seconds")))
+            }
+        };
+        let mut fields = fields.unwrap_or_default();
+        let mut line =
+            |key| text(&mut fields, key).map(|text| one_line(&text)).filter(|text| !text.is_empty());
+        Self { initiator: line("initiator"), reason: line("reason"), delay, warning }
+    }
+
+    /// The reason that the farewell names.
+    pub fn shutdown_reason(&self) -> String {
+        format!("Group restart: {}", self.reason.as_deref().unwrap_or("no reason given"))
+    }
+}
+
+fn delay(fields: Option<&Map<String, Value>>) -> Result<Duration, String> {
+    let fields = fields.ok_or("the body is not a JSON object")?;
+    let kind = match fields.get("delay_seconds") {
+        None => return Err("delay_seconds is absent".to_owned()),
+        Some(Value::Number(number)) => {
+            let seconds =
+                number.as_f64().filter(|seconds| (0.0..=LONGEST_RESTART_DELAY_SECONDS).contains(seconds));
+            return seconds
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .ok_or_else(|| format!("delay_seconds is {number}, which is not from 0 to 3600"));
+        }
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "true or false",
+        Some(Value::String(_)) => "a text",
+        Some(Value::Array(_)) => "a list",
+        Some(Value::Object(_)) => "an object",
+    };
+    Err(format!("delay_seconds is {kind}, not a number"))
+}
+
+fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice(body).ok()
+}
+
+fn text(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
+    match fields.remove(key) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    cut(text.trim(), RESTART_TEXT_BYTES).replace(char::is_control, " ")
+}
+
+/// ISO 8601 with an offset; without one it is UTC.
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    let with_offset = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
+    let without = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc());
+    with_offset.or_else(|_| without()).ok()
+}

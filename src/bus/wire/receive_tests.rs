@@ -1,0 +1,194 @@
+//! What we read of others, in good and in bad shape.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn an_event_is_read_with_all_that_it_says() {
+    let body = br#"{"event_name": "chatmsg", "channel": "MovieNight", "domain": "cytu.be",
+        "timestamp": "2026-11-23T23:57:01.5+01:00", "correlation_id": "abc",
+        "payload": {"msg": "hi"}}"#;
+    let envelope = Envelope::parse(body).expect("an event");
+    assert_eq!(envelope.event_name.as_deref(), Some("chatmsg"));
+    assert_eq!(envelope.channel.as_deref(), Some("MovieNight"));
+    assert_eq!(envelope.domain.as_deref(), Some("cytu.be"));
+    assert_eq!(
+        envelope.timestamp.map(crate::clock::iso).as_deref(),
+        Some("2026-11-23T22:57:01.500000+00:00")
+    );
+    assert_eq!(envelope.correlation_id.as_deref(), Some("abc"));
+    assert_eq!(envelope.payload, serde_json::json!({"msg": "hi"}));
+}
+
+#[test]
+fn an_event_needs_nothing_but_a_payload() {
+    for body in [
+        r#"{"payload": []}"#,
+        r#"{"payload": [], "event_name": 1, "channel": {}, "domain": null, "timestamp": 5, "correlation_id": []}"#,
+        r#"{"payload": [], "timestamp": "yesterday", "correlation_id": ""}"#,
+    ] {
+        let envelope = Envelope::parse(body.as_bytes()).expect("an event");
+        assert_eq!((envelope.event_name, envelope.channel, envelope.domain), (None, None, None), "{body}");
+        assert_eq!((envelope.timestamp, envelope.correlation_id), (None, None), "{body}");
+    }
+}
+
+#[test]
+fn what_is_no_event_says_why() {
+    for (body, expected) in [
+        ("", EnvelopeError::NotAnObject),
+        ("[]", EnvelopeError::NotAnObject),
+        ("{", EnvelopeError::NotAnObject),
+        ("{} {}", EnvelopeError::NotAnObject),
+        (r#"{"payload": 1e999}"#, EnvelopeError::NotAnObject),
+        ("{}", EnvelopeError::NoPayload),
+        (r#"{"payload": null}"#, EnvelopeError::NoPayload),
+    ] {
+        assert_eq!(Envelope::parse(body.as_bytes()), Err(expected), "{body}");
+    }
+    assert_eq!(Envelope::parse("[".repeat(60_000).as_bytes()), Err(EnvelopeError::NotAnObject));
+}
+
+#[test]
+fn the_last_of_two_equal_keys_wins() {
+    let envelope = Envelope::parse(br#"{"payload": 1, "payload": 2}"#).expect("an event");
+    assert_eq!(envelope.payload, 2);
+}
+
+#[test]
+fn a_time_without_an_offset_is_utc() {
+    for (time, expected) in [
+        ("2026-11-23T23:57:01", Some("2026-11-23T23:57:01.000000+00:00")),
+        ("2026-11-23T23:57:01.25", Some("2026-11-23T23:57:01.250000+00:00")),
+        ("2026-11-23T23:57:01Z", Some("2026-11-23T23:57:01.000000+00:00")),
+        ("2026-11-23", None),
+    ] {
+        let body = format!(r#"{{"payload": {{}}, "timestamp": "{time}"}}"#);
+        let envelope = Envelope::parse(body.as_bytes()).expect("an event");
+        assert_eq!(envelope.timestamp.map(crate::clock::iso).as_deref(), expected, "{time}");
+    }
+}
+
+#[test]
+fn a_correlation_id_too_long_to_be_remembered_is_none() {
+    for (length, is_kept) in [(1, true), (128, true), (129, false)] {
+        let body = format!(r#"{{"payload": {{}}, "correlation_id": "{}"}}"#, "x".repeat(length));
+        let envelope = Envelope::parse(body.as_bytes()).expect("an event");
+        assert_eq!(envelope.correlation_id.is_some(), is_kept, "{length}");
+    }
+}
+
+#[test]
+fn the_robot_names_a_room_or_none() {
+    let named = RobotLifecycle::parse(
+        br#"{"service": "robot", "target": "CyTube", "domain": "cytu.be", "channel": "MovieNight", "reason": "x"}"#,
+    );
+    assert!(named.is_about_cytube());
+    assert_eq!(named.domain.as_deref(), Some("cytu.be"));
+    assert_eq!(named.channel.as_deref(), Some("MovieNight"));
+    assert_eq!(named.reason.as_deref(), Some("x"));
+    let nats = RobotLifecycle::parse(br#"{"target": "NATS", "servers": ["nats://x"], "channel": 7}"#);
+    assert!(!nats.is_about_cytube());
+    assert_eq!(nats.channel, None);
+    for body in ["", "[1]", "null", "\"CyTube\"", "\u{0}"] {
+        assert_eq!(RobotLifecycle::parse(body.as_bytes()), RobotLifecycle::default(), "{body}");
+    }
+}
+
+#[test]
+fn a_foreign_beat_is_known_by_its_instance() {
+    let beat = ForeignBeat::parse(br#"{"instance_id": "abc", "hostname": "elsewhere", "health": 3}"#);
+    assert_eq!(beat.instance_id.as_deref(), Some("abc"));
+    assert_eq!(beat.hostname.as_deref(), Some("elsewhere"));
+    assert_eq!(ForeignBeat::parse(br#"{"instance_id": 1}"#), ForeignBeat::default());
+    assert_eq!(ForeignBeat::parse(b"nonsense"), ForeignBeat::default());
+}
+
+#[test]
+fn req_008_a_delay_from_0_to_3600_is_honoured() {
+    for (delay, expected) in [
+        ("0", 0),
+        ("-0.0", 0),
+        ("0.1", 100),
+        ("5", 5_000),
+        ("12.5", 12_500),
+        ("1e2", 100_000),
+        ("3600", 3_600_000),
+        ("3600.0", 3_600_000),
+    ] {
+        let restart = GroupRestart::parse(format!(r#"{{"delay_seconds": {delay}}}"#).as_bytes());
+        assert_eq!(restart.delay, Duration::from_millis(expected), "{delay}");
+        assert_eq!(restart.warning, None, "{delay}");
+    }
+}
+
+#[test]
+fn req_008_any_other_delay_is_five_seconds_with_a_warning() {
+    for (body, wrong) in [
+        ("", "the body is not a JSON object"),
+        ("nonsense", "the body is not a JSON object"),
+        ("null", "the body is not a JSON object"),
+        ("5", "the body is not a JSON object"),
+        ("[{\"delay_seconds\": 1}]", "the body is not a JSON object"),
+        (r#"{"delay_seconds": 1e999}"#, "the body is not a JSON object"),
+        (r#"{"delay_seconds": NaN}"#, "the body is not a JSON object"),
+        ("{}", "delay_seconds is absent"),
+        (r#"{"delay_seconds": -0.001}"#, "delay_seconds is -0.001, which is not from 0 to 3600"),
+        (r#"{"delay_seconds": 3600.001}"#, "delay_seconds is 3600.001, which is not from 0 to 3600"),
+        (r#"{"delay_seconds": 1e300}"#, "delay_seconds is 1e+300, which is not from 0 to 3600"),
+        (
+            r#"{"delay_seconds": 18446744073709551615}"#,
+            "delay_seconds is 18446744073709551615, which is not from 0 to 3600",
+        ),
+        (r#"{"delay_seconds": null}"#, "delay_seconds is null, not a number"),
+        (r#"{"delay_seconds": true}"#, "delay_seconds is true or false, not a number"),
+        (r#"{"delay_seconds": "30"}"#, "delay_seconds is a text, not a number"),
+        (r#"{"delay_seconds": [30]}"#, "delay_seconds is a list, not a number"),
+        (r#"{"delay_seconds": {}}"#, "delay_seconds is an object, not a number"),
+    ] {
+        let restart = GroupRestart::parse(body.as_bytes());
+        assert_eq!(restart.delay, Duration::from_secs(5), "{body}");
+        assert_eq!(restart.warning, Some(format!("{wrong}; waiting 5 seconds")), "{body}");
+    }
+}
+
+#[test]
+fn req_008_the_farewell_names_the_reason_on_one_line_of_bounded_length() {
+    for (body, initiator, reason) in [
+        (r#"{"initiator": "ops", "reason": "new build"}"#, Some("ops"), "Group restart: new build"),
+        ("{}", None, "Group restart: no reason given"),
+        (r#"{"initiator": 1, "reason": "  "}"#, None, "Group restart: no reason given"),
+        (r#"{"reason": "a\nb"}"#, None, "Group restart: a b"),
+    ] {
+        let restart = GroupRestart::parse(body.as_bytes());
+        assert_eq!(restart.initiator.as_deref(), initiator, "{body}");
+        assert_eq!(restart.shutdown_reason(), reason, "{body}");
+    }
+    let long = GroupRestart::parse(format!(r#"{{"reason": "{}"}}"#, "é".repeat(5000)).as_bytes());
+    assert_eq!(long.reason.map(|reason| reason.len()), Some(200));
+}
+
+proptest! {
+    #[test]
+    fn no_body_is_too_strange_to_be_read(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Envelope::parse(&body);
+        let _ = RobotLifecycle::parse(&body);
+        let _ = ForeignBeat::parse(&body);
+        prop_assert!(GroupRestart::parse(&body).delay <= Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn no_value_is_too_strange_to_be_read(
+        key in "(payload|timestamp|target|instance_id|delay_seconds|reason)",
+        value in r#"(-?[0-9]{1,400}(\.[0-9]{1,9})?(e-?[0-9]{1,4})?|"[^"\\]{0,40}"|\[\]|\{\}|null|true)"#,
+    ) {
+        let body = format!("{{\"{key}\": {value}}}").into_bytes();
+        let _ = Envelope::parse(&body);
+        let _ = RobotLifecycle::parse(&body);
+        let _ = ForeignBeat::parse(&body);
+        prop_assert!(GroupRestart::parse(&body).delay <= Duration::from_secs(3600));
+    }
+}

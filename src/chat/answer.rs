@@ -1,0 +1,45 @@
+//! From a provider's answer to lines for the room, or to the reason why there are none.
+
+use crate::outcome::Reason;
+
+use super::plan::ReplyPlan;
+use super::{format, validate};
+
+/// Checks and formats an answer. `is_cut` says that the token limit cut it off.
+///
+/// # Errors
+/// Why nothing is to be said: the answer is rejected, or nothing is left of it.
+pub fn lines(plan: &ReplyPlan, answer: &str, is_cut: bool) -> Result<Vec<String>, Reason> {
+    let answer = format::without_thoughts(answer);
+    validate::check(plan.config(), &plan.original, &answer)?;
+    let lines = plan.rules.formatter.lines(&answer, is_cut);
+    if lines.is_empty() { Err(Reason::Empty) } else { Ok(lines) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::OneRoom;
+    use super::*;
+
+    fn said(answer: &str, is_cut: bool) -> Result<Vec<String>, Reason> {
+        lines(&OneRoom::new(json!({})).reply(1.0, "bob", "vera, hello there"), answer, is_cut)
+    }
+
+    #[test]
+    fn an_answer_is_checked_without_its_thoughts_and_then_formatted() {
+        for (answer, is_cut, expected) in [
+            ("<think>Let me see.</think>Vera: a fine evening", false, Ok("a fine evening")),
+            ("<think>a long thought, and then</think>no", false, Err(Reason::RejectedShort)),
+            ("Ten characters. And then", true, Ok("Ten characters.")),
+            ("```\nnothing but code\n```", false, Err(Reason::Empty)),
+            ("   \n \t           ", false, Err(Reason::RejectedShort)),
+            ("/clear everything", false, Ok("clear everything")),
+        ] {
+            let expected = expected.map(|line| vec![line.to_owned()]);
+            assert_eq!(said(answer, is_cut), expected, "{answer}");
+        }
+        assert_eq!(said(&"x".repeat(1_000_000), false), Err(Reason::RejectedLong));
+    }
+}

@@ -1,0 +1,157 @@
+use serde_json::json;
+
+use super::super::testing::{OneRoom, at, message};
+use super::*;
+
+#[test]
+fn a_mention_is_answered_where_it_was_asked() {
+    let mut room = OneRoom::new(json!({}));
+    room.silence(1.0, "ann", "what a film");
+    let plan = room.reply(2.0, "bob", "Vera, what is the best film?");
+    assert_eq!(plan.room, room.room);
+    assert_eq!(plan.user, Username::new("bob"));
+    assert_eq!(plan.message, "what is the best film");
+    assert_eq!(plan.original, "Vera, what is the best film?");
+    assert_eq!(&*plan.trigger.name, "vera");
+    let history: Vec<&str> = plan.history.iter().map(|line| &*line.text).collect();
+    assert_eq!(history, ["what a film", "Vera, what is the best film?"]);
+}
+
+#[test]
+fn silences_are_named_by_the_first_check_that_fails() {
+    for (user, text, reason) in
+        [("", "vera", Reason::Listener), ("Vera", "vera", Reason::Own), ("bob", "hello", Reason::NoTrigger)]
+    {
+        assert_eq!(OneRoom::new(json!({})).silence(1.0, user, text), Some(reason), "{user}: {text}");
+    }
+}
+
+#[test]
+fn an_old_message_is_context_but_gets_no_reply() {
+    let mut room = OneRoom::new(json!({}));
+    let mut old = message(at(100.0), "ann", "vera, are you there");
+    old.posted = Some(at(39.0).wall);
+    assert!(matches!(room.hears(at(100.0), &old), Decision::Ignore(Reason::Stale)));
+    let plan = room.reply(101.0, "bob", "vera?");
+    assert_eq!(&*plan.history[0].text, "vera, are you there");
+}
+
+#[test]
+fn a_message_that_comes_twice_is_heard_once() {
+    let mut room = OneRoom::new(json!({}));
+    let twice = message(at(1.0), "bob", "vera?");
+    let Decision::Reply(plan) = room.hears(at(1.0), &twice) else { panic!("no reply") };
+    room.decider.settle(plan.ticket, None);
+    assert!(matches!(room.hears(at(1.5), &twice), Decision::Ignore(Reason::Duplicate)));
+    assert_eq!(room.reply(200.0, "ann", "vera!").history.len(), 2);
+}
+
+#[test]
+fn own_lines_are_context_and_are_never_answered() {
+    let mut room = OneRoom::new(json!({}));
+    room.decider.sent_text(at(1.0), &room.room, "I am Vera, hello");
+    assert_eq!(room.silence(2.0, "RobotAccount", "I am Vera, hello"), Some(Reason::Own));
+    assert_eq!(room.silence(30.0, "robotaccount", "vera vera"), Some(Reason::Own));
+    room.decider.own_name(&room.room, Some(Username::new("Other")));
+    assert_eq!(room.silence(31.0, "other", "vera"), Some(Reason::Own));
+    let plan = room.reply(32.0, "bob", "vera?");
+    let own: Vec<bool> = plan.history.iter().map(|line| line.is_own).collect();
+    assert_eq!(own, [true, true, true, false]);
+}
+
+#[test]
+fn history_holds_as_much_as_is_wanted() {
+    for (context, lines) in [
+        (json!({"max_chat_history_in_prompt": 2}), 2),
+        (json!({"max_chat_history_in_prompt": 0}), 0),
+        (json!({"chat_history_size": 3}), 3),
+        (json!({"include_chat_history": false}), 0),
+    ] {
+        let mut room = OneRoom::new(json!({"context": context}));
+        for line in 0..5 {
+            room.silence(f64::from(line), "ann", "hm");
+        }
+        assert_eq!(room.reply(9.0, "bob", "vera?").history.len(), lines, "{context}");
+    }
+}
+
+#[test]
+fn a_correlation_id_is_kept_or_made() {
+    let mut room = OneRoom::new(json!({}));
+    let mut with_id = message(at(1.0), "bob", "vera, one");
+    with_id.correlation_id = Some("abc".to_owned());
+    let Decision::Reply(plan) = room.hears(at(1.0), &with_id) else { panic!("no reply") };
+    assert_eq!(plan.correlation_id, "abc");
+    room.decider.settle(plan.ticket, None);
+    let two = room.reply(2.0, "ann", "vera, two");
+    room.decider.settle(two.ticket, None);
+    let made = two.correlation_id;
+    assert_ne!(made, room.reply(3.0, "ann", "vera, three").correlation_id);
+    assert!(uuid::Uuid::parse_str(&made).is_ok(), "{made}");
+}
+
+#[test]
+fn rooms_know_nothing_of_each_other() {
+    let mut room = OneRoom::new(json!({}));
+    room.silence(1.0, "ann", "hello");
+    let other = RoomName::new("cytu.be", "Other").expect("a name");
+    let Decision::Reply(plan) = room.decider.on_chat(at(2.0), &other, &message(at(2.0), "bob", "vera?"))
+    else {
+        panic!("no reply");
+    };
+    assert_eq!(plan.history.len(), 1);
+}
+
+#[test]
+fn what_is_settled_is_no_longer_kept() {
+    let mut room = OneRoom::new(json!({}));
+    let ticket = room.reply(1.0, "bob", "vera?").ticket;
+    room.decider.settle(ticket, None);
+    room.decider.settle(ticket, None);
+    assert!(room.decider.open.is_empty());
+}
+
+#[test]
+fn the_loop_guard_ends_a_talk_of_two_bots_with_our_own_lines_between() {
+    let mut room = OneRoom::new(json!({"loop_guard": {"max_replies_in_a_row": 3}, "bot_username": "Vera"}));
+    for turn in 0..3 {
+        let seconds = f64::from(turn) * 200.0;
+        room.answers(seconds, "otherbot", "vera, tell me more");
+        room.silence(seconds + 1.0, "Vera", "here is more, otherbot");
+    }
+    assert_eq!(room.silence(601.0, "otherbot", "vera, tell me more"), Some(Reason::LoopGuard));
+    room.silence(602.0, "bob", "enough, you two");
+    room.answers(800.0, "otherbot", "vera, tell me more");
+}
+
+#[test]
+fn a_reply_of_which_nothing_was_said_does_not_count_for_the_loop_guard() {
+    let mut room = OneRoom::new(json!({"loop_guard": {"max_replies_in_a_row": 1}}));
+    let ticket = room.reply(1.0, "bob", "vera?").ticket;
+    room.decider.settle(ticket, None);
+    room.answers(200.0, "bob", "vera?");
+    assert_eq!(room.silence(400.0, "bob", "vera?"), Some(Reason::LoopGuard));
+}
+
+#[test]
+fn rate_limits_hold_for_the_service_and_a_silent_reply_gives_its_slot_back() {
+    let mut room =
+        OneRoom::new(json!({"rate_limits": {"global_cooldown_seconds": 15, "user_cooldown_seconds": 60}}));
+    let ticket = room.reply(1.0, "bob", "vera, one").ticket;
+    assert_eq!(room.silence(2.0, "ann", "vera, two"), Some(Reason::GlobalCooldown));
+    room.decider.settle(ticket, None);
+    let ticket = room.reply(3.0, "ann", "vera, three").ticket;
+    room.decider.settle(ticket, Some(at(10.0)));
+    assert_eq!(room.silence(24.0, "bob", "vera, four"), Some(Reason::GlobalCooldown));
+    assert_eq!(room.silence(25.0, "bob", "vera, five"), Some(Reason::MentionCooldown));
+    assert_eq!(room.silence(25.0, "ann", "vera, six"), Some(Reason::UserCooldown));
+}
+
+#[test]
+fn an_admin_waits_less() {
+    let mut room = OneRoom::new(json!({"rate_limits": {"mention_cooldown_seconds": 0}}));
+    room.answers(1.0, "bob", "vera, one");
+    let mut from_admin = message(at(9.0), "ann", "vera, two");
+    from_admin.rank = Some(3.0);
+    assert!(matches!(room.hears(at(9.0), &from_admin), Decision::Reply(_)));
+}

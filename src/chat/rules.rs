@@ -1,0 +1,42 @@
+//! A configuration, with everything compiled from it that deciding needs.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::names::Username;
+
+use super::format::Formatter;
+use super::identity::Names;
+use super::triggers::mention::Mentions;
+
+/// What decisions are made by. Compiling takes time, so it is done elsewhere and swapped in with
+/// [`super::decide::Decider::adopt`].
+#[derive(Debug)]
+pub struct Rules {
+    config: Arc<Config>,
+    character_name: Username,
+    pub(super) mentions: Mentions,
+    pub(super) formatter: Formatter,
+}
+
+impl Rules {
+    /// Compiles a configuration.
+    pub fn new(config: Arc<Config>) -> Arc<Self> {
+        let personality = &config.personality;
+        let names = personality.name_variations.iter().chain([&personality.character_name]);
+        let mentions = Mentions::new(names.map(String::as_str));
+        let formatter = Formatter::new(&config.formatting, &personality.character_name);
+        let character_name = Username::new(personality.character_name.trim());
+        Arc::new(Self { config, character_name, mentions, formatter })
+    }
+
+    /// The configuration itself.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The names that the configuration gives us.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { bot_username: self.config.bot_username.as_ref(), character_name: &self.character_name }
+    }
+}

@@ -1,0 +1,147 @@
+//! Somebody says one of the bot's names.
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::{Found, Trigger, TriggerKind};
+use crate::chat::html::collapse;
+
+/// The priority of every mention.
+const PRIORITY: u8 = 10;
+
+/// Finds the bot's names as whole words, in any case.
+#[derive(Debug)]
+pub struct Mentions {
+    /// All names at once, for the many messages that have none.
+    any: Option<Regex>,
+    /// One by one, the longest first.
+    names: Vec<Name>,
+}
+
+#[derive(Debug)]
+struct Name {
+    folded: Arc<str>,
+    /// The name with the mark and the spaces behind it, which go with it.
+    with_tail: Regex,
+}
+
+impl Mentions {
+    /// For these names; empty ones and repetitions don't count.
+    pub fn new<'config>(names: impl IntoIterator<Item = &'config str>) -> Self {
+        let mut folded: Vec<String> = names
+            .into_iter()
+            .map(|name| name.trim().to_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect();
+        folded.sort_by_key(|name| std::cmp::Reverse(name.chars().count()));
+        let mut seen = std::collections::HashSet::new();
+        folded.retain(|name| seen.insert(name.clone()));
+        let alternatives: Vec<String> = folded.iter().map(|name| regex::escape(name)).collect();
+        let any = (!folded.is_empty())
+            .then(|| {
+                Regex::new(&format!(r"(?i)\b{{start-half}}(?:{})\b{{end-half}}", alternatives.join("|"))).ok()
+            })
+            .flatten();
+        let names = folded
+            .iter()
+            .filter_map(|name| {
+                let escaped = regex::escape(name);
+                let with_tail =
+                    Regex::new(&format!(r"(?i)\b{{start-half}}{escaped}\b{{end-half}}[,.:;!?]?\s*")).ok()?;
+                Some(Name { folded: name.as_str().into(), with_tail })
+            })
+            .collect();
+        Self { any, names }
+    }
+
+    /// The longest name that the text mentions, and the text without it.
+    pub fn find(&self, text: &str) -> Option<Found> {
+        if !self.any.as_ref()?.is_match(text) {
+            return None;
+        }
+        let name = self.names.iter().find(|name| name.with_tail.is_match(text))?;
+        let without = name.with_tail.replace_all(text, "");
+        let cleaned = collapse(&without);
+        let cleaned = cleaned.trim_matches([' ', ',', '.', ':', ';', '!', '?']);
+        let cleaned = if cleaned.is_empty() { text } else { cleaned };
+        Some(Found {
+            trigger: Trigger {
+                kind: TriggerKind::Mention,
+                name: name.folded.clone(),
+                priority: PRIORITY,
+                context: "".into(),
+                preferred_provider: None,
+                response_style: None,
+            },
+            cleaned: cleaned.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_counts_as_a_whole_word_in_any_case() {
+        let mentions = Mentions::new(["cynthia", "rothrock", "CynthiaRothbot", "Café", "c++", " "]);
+        for (text, found) in [
+            ("hey cynthia what's up", Some(("cynthia", "hey what's up"))),
+            ("CYNTHIA!", Some(("cynthia", "CYNTHIA!"))),
+            ("Cynthia, what's up?", Some(("cynthia", "what's up"))),
+            ("what's up, cynthia?", Some(("cynthia", "what's up"))),
+            ("cynthia: cynthia; cynthia go", Some(("cynthia", "go"))),
+            ("cynthia?! really", Some(("cynthia", "really"))),
+            ("@cynthia hi", Some(("cynthia", "@hi"))),
+            ("cynthia's film", Some(("cynthia", "'s film"))),
+            ("I like cynthia rothrock", Some(("rothrock", "I like cynthia"))),
+            ("cynthia alias CynthiaRothbot, hi", Some(("cynthiarothbot", "cynthia alias hi"))),
+            ("cynthiax", None),
+            ("xcynthia", None),
+            ("cynthia_x", None),
+            ("cynthia2", None),
+            ("écynthia", None),
+            ("cynthia\u{301}", None),
+            ("CAFÉ now", Some(("café", "now"))),
+            ("cafés", None),
+            ("is c++ good", Some(("c++", "is good"))),
+            ("  a  cynthia   b  ", Some(("cynthia", "a b"))),
+            ("nobody", None),
+            ("", None),
+        ] {
+            let result = mentions.find(text);
+            let result = result.as_ref().map(|found| (&*found.trigger.name, &*found.cleaned));
+            assert_eq!(result, found, "{text}");
+        }
+    }
+
+    #[test]
+    fn without_names_nothing_is_a_mention() {
+        assert_eq!(Mentions::new([]).find("hello"), None);
+        assert_eq!(Mentions::new(["", "  "]).find("hello"), None);
+    }
+
+    #[test]
+    fn a_mention_has_priority_10() {
+        let found = Mentions::new(["Vera"]).find("vera").expect("a mention");
+        assert_eq!((found.trigger.kind, found.trigger.priority), (TriggerKind::Mention, 10));
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_look_agrees_with_the_names(text in "[ a-c.,_é\u{301}]{0,20}", names in prop::collection::vec("[a-c]{1,3}", 1..4)) {
+            let mentions = Mentions::new(names.iter().map(String::as_str));
+            let any = mentions.any.as_ref().is_some_and(|any| any.is_match(&text));
+            prop_assert_eq!(mentions.find(&text).is_some(), any);
+        }
+
+        #[test]
+        fn a_mention_never_leaves_nothing(text in "[ a.,!é]{0,20}") {
+            if let Some(found) = Mentions::new(["a"]).find(&text) {
+                prop_assert!(!found.cleaned.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The loop round the deciding core: the one owner of all decision state.
+//!
+//! Messages come from a bounded queue per room, taken in turn, so that a flood in one room can't
+//! push out another room's mention. Replies run as tasks of a set; the outcome of each comes
+//! back by join, exactly once, also when the task panics.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream, SelectAll};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::timeout;
+use tracing::{debug, error, info};
+
+use crate::chat::decide::Decider;
+use crate::chat::event::ChatMessage;
+use crate::chat::plan::{Decision, ReplyPlan, Ticket};
+use crate::chat::rules::Rules;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::health::{Component, HealthMonitor, Progress};
+use crate::names::{RoomName, Username};
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::reply::ReplyTools;
+use crate::shutdown::Shutdown;
+
+/// Messages of one room that may wait for the decider.
+const ROOM_QUEUE: usize = 512;
+/// Notes to the decider that may wait.
+const NOTES: usize = 1024;
+
+/// What others tell the decider.
+enum Note {
+    /// Answer, to show that you are alive.
+    Probe(oneshot::Sender<()>),
+    /// This line is about to be said.
+    Said(RoomName, String),
+    /// The robot says under which name it is in the room; none when it no longer knows.
+    OwnName(RoomName, Option<Username>),
+    /// The robot's CyTube side is back in a room: what comes now may be a repetition.
+    RobotBack(RoomName),
+}
+
+/// Talks to the decider. Cheap to clone.
+#[derive(Clone)]
+pub struct DeciderHandle {
+    notes: mpsc::Sender<Note>,
+}
+
+impl DeciderHandle {
+    /// How long the decider takes to answer; none when it doesn't within `patience`.
+    pub async fn probe(&self, patience: Duration) -> Option<Duration> {
+        let asked = Instant::now();
+        let (answer, answered) = oneshot::channel();
+        let probe = async {
+            self.notes.send(Note::Probe(answer)).await.ok()?;
+            answered.await.ok()
+        };
+        timeout(patience, probe).await.ok().flatten().map(|()| asked.elapsed())
+    }
+
+    /// A line is about to be said, so that its echo is known as our own. Never waits: a decider
+    /// so far behind is stalled, and health says so.
+    pub fn said(&self, room: RoomName, text: String) {
+        let _ = self.notes.try_send(Note::Said(room, text));
+    }
+
+    /// The robot's answer to "who am I" in a room.
+    pub async fn own_name(&self, room: RoomName, name: Option<Username>) {
+        let _ = self.notes.send(Note::OwnName(room, name)).await;
+    }
+
+    /// The robot's CyTube side is back in a room.
+    pub async fn robot_back(&self, room: RoomName) {
+        let _ = self.notes.send(Note::RobotBack(room)).await;
+    }
+}
+
+/// Where the intake puts a room's messages.
+pub type RoomQueue = mpsc::Sender<ChatMessage>;
+
+/// The decider's task. See [`DeciderLoop::run`].
+pub struct DeciderLoop {
+    decider: Decider,
+    config: Arc<Config>,
+    notes: mpsc::Receiver<Note>,
+    queues: SelectAll<BoxStream<'static, (RoomName, ChatMessage)>>,
+    replies: JoinSet<ReplyEnd>,
+    tickets: HashMap<Id, (Ticket, Username)>,
+    clock: Clock,
+    health: HealthMonitor,
+    progress: Progress,
+}
+
+impl DeciderLoop {
+    /// The loop, how to talk to it, and the queue of each room in the configuration's order.
+    pub fn new(
+        config: Arc<Config>,
+        clock: Clock,
+        health: HealthMonitor,
+    ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
+        let (sender, notes) = mpsc::channel(NOTES);
+        let mut queues = SelectAll::new();
+        let mut senders = Vec::new();
+        for room in &config.rooms {
+            let (sender, mut messages) = mpsc::channel(ROOM_QUEUE);
+            let name = room.clone();
+            let messages = stream::poll_fn(move |context| messages.poll_recv(context));
+            queues.push(messages.map(move |message| (name.clone(), message)).boxed());
+            senders.push((room.clone(), sender));
+        }
+        let decider = Decider::new(Rules::new(config.clone()), clock.now(), rand::random());
+        let progress = health.progress(Component::Decider);
+        let (replies, tickets) = (JoinSet::new(), HashMap::new());
+        let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
+        (decider, DeciderHandle { notes: sender }, senders)
+    }
+
+    /// Decides until a stop is asked for, then waits for the replies in hand: each ends by itself,
+    /// at the latest when it is told to give up.
+    pub async fn run(mut self, tools: ReplyTools, shutdown: Shutdown) {
+        loop {
+            self.progress.end();
+            tokio::select! {
+                biased;
+                Some(note) = self.notes.recv() => self.note(note),
+                Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
+                () = shutdown.stop_taking.cancelled() => break,
+                Some((room, message)) = self.queues.next() => {
+                    self.progress.begin(self.clock.now());
+                    #[cfg(feature = "test-hooks")]
+                    crate::test_hooks::stall("decider", &message.text).await;
+                    self.decide(&room, &message, &tools);
+                }
+            }
+        }
+        self.refuse_the_rest();
+        if !self.replies.is_empty() {
+            info!(replies = self.replies.len(), "finishing the replies in hand");
+        }
+        loop {
+            self.progress.end();
+            tokio::select! {
+                biased;
+                Some(note) = self.notes.recv() => self.note(note),
+                ended = self.replies.join_next_with_id() => match ended {
+                    Some(ended) => self.ended(ended),
+                    None => break,
+                },
+            }
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        let now = self.clock.now();
+        self.progress.begin(now);
+        match note {
+            // Whoever asked may have lost patience.
+            Note::Probe(answer) => drop(answer.send(())),
+            Note::Said(room, text) => self.decider.sent_text(now, &room, &text),
+            Note::OwnName(room, name) => self.decider.own_name(&room, name),
+            Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
+        }
+    }
+
+    fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
+        let now = self.clock.now();
+        // One message that trips over a bug costs one reply, not the service.
+        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message)));
+        let Ok(decision) = decision else {
+            error!(%room, "deciding on a message panicked; this is a bug, please report it");
+            self.health.reply_fired(now);
+            self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
+            return;
+        };
+        match decision {
+            Decision::Ignore(reason) if reason.is_before_triggers() => {
+                self.health.message_ignored(reason);
+                debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
+            }
+            Decision::Ignore(reason) => {
+                self.health.reply_fired(now);
+                self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
+                info!(%room, user = ?message.user, reason = reason.as_str(), "no reply");
+            }
+            Decision::Reply(plan) => self.reply(plan, tools),
+        }
+    }
+
+    fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {
+        let now = self.clock.now();
+        self.health.reply_fired(now);
+        let (ticket, user) = (plan.ticket, plan.user.clone());
+        if self.replies.len() >= self.config.max_concurrent_handlers {
+            info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
+            self.settle(ticket, &user, ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload)));
+            return;
+        }
+        let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
+        self.tickets.insert(task.id(), (ticket, user));
+    }
+
+    fn ended(&mut self, ended: Result<(Id, ReplyEnd), JoinError>) {
+        self.progress.begin(self.clock.now());
+        let (id, end) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                error!(%error, "a reply task panicked; this is a bug, please report it");
+                (error.id(), ReplyEnd::silent(ReplyOutcome::Failed(Reason::Internal)))
+            }
+        };
+        if let Some((ticket, user)) = self.tickets.remove(&id) {
+            self.settle(ticket, &user, end);
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, user: &Username, end: ReplyEnd) {
+        let now = self.clock.now();
+        self.health.reply_ended(now, end.outcome);
+        if end.outcome == ReplyOutcome::Sent {
+            self.health.user_answered(user);
+        }
+        self.decider.settle(ticket, end.spoken);
+    }
+
+    /// What is still queued at a stop is refused and counted.
+    fn refuse_the_rest(&mut self) {
+        use futures_util::FutureExt;
+
+        let mut refused = 0;
+        while let Some(Some(_)) = self.queues.next().now_or_never() {
+            self.health.message_ignored(Reason::Abandoned);
+            refused += 1;
+        }
+        if refused > 0 {
+            info!(messages = refused, "messages that were still queued are refused");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The books: what became of every reply that was begun, and of every message that was not
+//! answered.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use crate::outcome::{Reason, ReplyOutcome};
+
+/// A count for each reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReasonCounts(BTreeMap<Reason, u64>);
+
+impl ReasonCounts {
+    /// Counts one.
+    pub(super) fn add(&mut self, reason: Reason) {
+        *self.0.entry(reason).or_default() += 1;
+    }
+
+    /// How many for reasons of a kind.
+    pub fn of(&self, is_of_kind: impl Fn(Reason) -> bool) -> u64 {
+        self.0.iter().filter(|(reason, _)| is_of_kind(**reason)).map(|(_, count)| count).sum()
+    }
+
+    /// How many in all.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// An object of the reasons' names and their counts; reasons that never came up are left out.
+impl Serialize for ReasonCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(reason, count)| (reason.as_str(), count)))
+    }
+}
+
+/// What became of the replies. Whenever it is looked at, [`Ledger::balances`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// Replies begun.
+    pub fired: u64,
+    /// Replies said.
+    pub sent: u64,
+    /// Replies not said on purpose, by reason.
+    pub silenced: ReasonCounts,
+    /// Replies that should have gone out and did not.
+    pub failed: u64,
+    /// Replies handed over without proof that anybody got them.
+    pub in_doubt: u64,
+    /// Replies given up at shutdown.
+    pub abandoned: u64,
+    /// Replies begun and not ended.
+    pub in_flight: u64,
+}
+
+impl Ledger {
+    pub(super) fn fire(&mut self) {
+        self.fired += 1;
+        self.in_flight += 1;
+    }
+
+    /// Ends a reply. False, and nothing is booked, when none was in flight.
+    pub(super) fn end(&mut self, outcome: ReplyOutcome) -> bool {
+        let Some(in_flight) = self.in_flight.checked_sub(1) else { return false };
+        self.in_flight = in_flight;
+        match outcome {
+            ReplyOutcome::Sent => self.sent += 1,
+            ReplyOutcome::Silenced(reason) => self.silenced.add(reason),
+            ReplyOutcome::Failed(_) => self.failed += 1,
+            ReplyOutcome::InDoubt => self.in_doubt += 1,
+            ReplyOutcome::Abandoned => self.abandoned += 1,
+        }
+        true
+    }
+
+    /// Replies that should have gone out and did not (REQ-003).
+    pub fn errors(&self) -> u64 {
+        self.failed + self.in_doubt + self.abandoned
+    }
+
+    /// Whether every reply begun is accounted for.
+    pub fn balances(&self) -> bool {
+        self.fired
+            == self.sent
+                + self.silenced.total()
+                + self.failed
+                + self.in_doubt
+                + self.abandoned
+                + self.in_flight
+    }
+}

@@ -1,0 +1,137 @@
+//! The publisher's task: prove, look, publish, and go on whatever happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::BeatSchedule;
+use crate::bus::wire::{self, About, Beat, Identity, Proof};
+use crate::bus::{Bus, PublishError, subjects};
+use crate::clock::Clock;
+use crate::decider::DeciderHandle;
+use crate::health::{Component, HealthMonitor, Progress};
+
+/// How long the decider may take to answer before a beat.
+const DECIDER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks for a beat at once. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct BeatNow(Arc<Notify>);
+
+impl BeatNow {
+    /// Asks for a beat at once, besides the regular ones. The first asking starts the publisher.
+    pub fn beat_now(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Publishes heartbeats (REQ-002). See [`HeartbeatPublisher::run`].
+pub struct HeartbeatPublisher {
+    /// Who we are.
+    pub identity: Identity,
+    /// What we say about ourselves.
+    pub about: About,
+    /// The time between two beats.
+    pub interval: Duration,
+    /// Whether spam detection is switched on.
+    pub spam_detection: bool,
+    /// Where the beats go.
+    pub bus: Bus,
+    /// When they go.
+    pub clock: Clock,
+    /// What they say.
+    pub health: HealthMonitor,
+    /// Who has to answer before each.
+    pub decider: DeciderHandle,
+    /// Who asks for one at once.
+    pub beat_now: BeatNow,
+}
+
+impl HeartbeatPublisher {
+    /// Beats from the first [`BeatNow::beat_now`] until `stop`; the last beat is sent then.
+    ///
+    /// A beat that can't be published is logged and skipped: none is kept for later, since a
+    /// late one would lie.
+    pub async fn run(self, stop: CancellationToken) {
+        let progress = self.health.progress(Component::Heartbeat);
+        let mut decider = ProvenDecider::new(&self);
+        if stop.run_until_cancelled(self.beat_now.0.notified()).await.is_none() {
+            return;
+        }
+        let mut schedule = BeatSchedule::new(self.clock.now().elapsed, self.interval);
+        schedule.take(self.clock.now().elapsed);
+        loop {
+            progress.due(self.clock.now().elapsed + DECIDER_PATIENCE);
+            self.beat(&mut decider).await;
+            let next = schedule.next();
+            progress.due(next);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = self.beat_now.0.notified() => {}
+                () = sleep(next.saturating_sub(self.clock.now().elapsed)) => {
+                    schedule.take(self.clock.now().elapsed);
+                }
+            }
+        }
+        progress.end();
+        self.beat(&mut decider).await;
+    }
+
+    async fn beat(&self, decider: &mut ProvenDecider) {
+        let (decider, is_fresh) = tokio::join!(decider.probe(&self.clock), self.bus.is_fresh());
+        if !is_fresh {
+            debug!("no heartbeat: the link to NATS is down or unproven");
+            return;
+        }
+        let snapshot = self.health.snapshot(self.clock.now());
+        let beat = Beat {
+            rate_limiter_active: decider.is_some(),
+            spam_detector_active: decider.is_some() && self.spam_detection,
+            paused: Vec::new(),
+            proof: Proof { decider, link: self.bus.round_trip() },
+        };
+        let service = &self.identity.service;
+        let heartbeat = wire::heartbeat(&self.identity, &snapshot, &beat);
+        let lifecycle = wire::lifecycle_heartbeat(&self.identity, &self.about, &snapshot);
+        let published = match self.bus.publish(&subjects::heartbeat(service), heartbeat).await {
+            Ok(()) => self.bus.publish(&subjects::lifecycle_heartbeat(service), lifecycle).await,
+            Err(error) => Err(error),
+        };
+        match published {
+            Ok(()) => {}
+            Err(PublishError::LinkDown) => debug!("no heartbeat: the link to NATS went down"),
+            Err(error) => warn!(%error, "a heartbeat could not be published; the next one is tried as usual"),
+        }
+    }
+}
+
+/// Asks the decider for a sign of life; while it owes one, health knows.
+struct ProvenDecider {
+    decider: DeciderHandle,
+    owes: Progress,
+    is_owing: bool,
+}
+
+impl ProvenDecider {
+    fn new(publisher: &HeartbeatPublisher) -> Self {
+        let owes = publisher.health.progress(Component::Decider);
+        Self { decider: publisher.decider.clone(), owes, is_owing: false }
+    }
+
+    async fn probe(&mut self, clock: &Clock) -> Option<Duration> {
+        if !self.is_owing {
+            self.owes.begin(clock.now());
+        }
+        let answered_after = self.decider.probe(DECIDER_PATIENCE).await;
+        self.is_owing = answered_after.is_none();
+        if !self.is_owing {
+            self.owes.end();
+        }
+        answered_after
+    }
+}

@@ -1,0 +1,132 @@
+//! Chat from the bus: bytes in, typed events into the queue of their room. One task a subject.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::bus::subscription::{Message, Subscription};
+use crate::chat::event::{self, ChatEvent, ChatMessage, RoomEvent};
+use crate::clock::{Clock, Moment};
+use crate::decider::RoomQueue;
+use crate::health::{Component, HealthMonitor, Progress};
+use crate::names::RoomName;
+use crate::outcome::Reason;
+
+/// One warning of a kind in so long.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+/// How long an overflow keeps the component unhealthy.
+const OVERFLOW_LASTS: Duration = Duration::from_secs(60);
+
+/// The intake of one subject: all rooms whose names are equal as tokens share it.
+pub struct Intake {
+    rooms: Vec<(RoomName, RoomQueue)>,
+    max_event_bytes: usize,
+    clock: Clock,
+    health: HealthMonitor,
+    progress: Progress,
+    warned: HashMap<&'static str, Moment>,
+}
+
+impl Intake {
+    /// `rooms` share one token. Events over `max_event_bytes` are dropped unparsed.
+    pub fn new(
+        rooms: Vec<(RoomName, RoomQueue)>,
+        max_event_bytes: usize,
+        clock: Clock,
+        health: HealthMonitor,
+    ) -> Self {
+        let progress = health.progress(Component::Intake);
+        Self { rooms, max_event_bytes, clock, health, progress, warned: HashMap::new() }
+    }
+
+    /// Takes messages until a stop is asked for; then the subscription is dropped.
+    pub async fn run(mut self, mut subscription: Subscription, stop_taking: CancellationToken) {
+        while let Some(Some(message)) = stop_taking.run_until_cancelled(subscription.next()).await {
+            self.progress.begin(self.clock.now());
+            #[cfg(feature = "test-hooks")]
+            crate::test_hooks::stall("intake", &String::from_utf8_lossy(&message)).await;
+            // One event that trips over a bug costs one event, not the service.
+            if catch_unwind(AssertUnwindSafe(|| self.take(&message))).is_err() {
+                error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
+                self.health.message_malformed("panic");
+            }
+            self.progress.end();
+        }
+    }
+
+    fn take(&mut self, message: &Message) {
+        let now = self.clock.now();
+        if message.len() > self.max_event_bytes {
+            self.drop_malformed(now, "too large");
+            return;
+        }
+        let kind = message.subject().rsplit('.').next().unwrap_or_default();
+        match event::parse(kind, message) {
+            Err(malformed) => self.drop_malformed(now, malformed.as_str()),
+            Ok(RoomEvent { domain, event: ChatEvent::Chat(chat) }) => {
+                if let Some(index) = self.room_of(now, domain.as_deref()) {
+                    self.chat(now, index, chat);
+                }
+            }
+            Ok(RoomEvent { event: ChatEvent::Other, .. }) => {}
+        }
+    }
+
+    /// With several rooms of one token the domain decides; a single room takes what comes.
+    fn room_of(&mut self, now: Moment, domain: Option<&str>) -> Option<usize> {
+        let Some(domain) = domain else { return (self.rooms.len() == 1).then_some(0) };
+        let same = |room: &RoomName| room.domain().eq_ignore_ascii_case(domain.trim());
+        if let Some(index) = self.rooms.iter().position(|(room, _)| same(room)) {
+            return Some(index);
+        }
+        if self.is_news(now, "another domain") {
+            warn!(
+                domain = ?domain.chars().take(100).collect::<String>(),
+                room = %self.rooms[0].0,
+                "events name another domain than the configured one"
+            );
+        }
+        (self.rooms.len() == 1).then_some(0)
+    }
+
+    fn chat(&mut self, now: Moment, index: usize, chat: ChatMessage) {
+        self.health.message_processed(now);
+        let (room, queue) = &self.rooms[index];
+        match queue.try_send(chat) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.health.message_ignored(Reason::Overload);
+                let room = room.clone();
+                let why = format!("{}: more chat than can be read", room.channel());
+                let key = format!("overflow {room}");
+                self.health.condition(now, Component::Intake, key, Some(why), Some(OVERFLOW_LASTS));
+                if self.is_news(now, "overflow") {
+                    warn!(%room, "the room's queue is full: new messages are dropped");
+                }
+            }
+            // The decider has stopped taking; so have we, in a moment.
+            Err(TrySendError::Closed(_)) => self.health.message_ignored(Reason::Abandoned),
+        }
+    }
+
+    fn drop_malformed(&mut self, now: Moment, kind: &'static str) {
+        self.health.message_malformed(kind);
+        if self.is_news(now, kind) {
+            warn!(kind, room = %self.rooms[0].0, "an event can't be read and is dropped");
+        }
+    }
+
+    /// Whether a warning of this kind is due; the kinds are few and fixed.
+    fn is_news(&mut self, now: Moment, kind: &'static str) -> bool {
+        let due =
+            self.warned.get(kind).is_none_or(|last| now.elapsed.saturating_sub(last.elapsed) >= WARN_AGAIN);
+        if due {
+            self.warned.insert(kind, now);
+        }
+        due
+    }
+}

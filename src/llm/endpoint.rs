@@ -1,0 +1,185 @@
+//! A provider as it is called: where, with which headers, in which wire format.
+
+use std::time::Duration;
+
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER,
+};
+use reqwest::{Client, Response};
+use secrecy::ExposeSecret;
+
+use super::failure::{Failure, Kind};
+use super::retry::retry_after;
+use super::{Completion, Request, anthropic, openai};
+use crate::clock::Clock;
+use crate::config::{ProviderConfig, ProviderKind};
+
+/// The largest body that is read, in bytes.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+
+/// How long the words behind an error status may take; the status itself says enough.
+const ERROR_WORDS: Duration = Duration::from_secs(1);
+
+/// Shorter words are no keys, but may be words of the answer, in bytes.
+const SHORTEST_SECRET: usize = 8;
+
+/// The longest correlation id that is sent along, in characters.
+const REQUEST_ID_CHARACTERS: usize = 128;
+
+/// A provider, ready to be called.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: ProviderConfig,
+    url: String,
+    own_headers: HeaderMap,
+    custom_headers: HeaderMap,
+}
+
+impl Endpoint {
+    /// Prepares what is the same for every call.
+    ///
+    /// # Errors
+    /// When the key or a custom header can't stand in HTTP; never with its value.
+    pub fn new(config: &ProviderConfig) -> Result<Self, String> {
+        let mut own_headers = HeaderMap::new();
+        own_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let anthropic = config.kind == ProviderKind::Anthropic;
+        if anthropic {
+            own_headers.insert("anthropic-version", HeaderValue::from_static(anthropic::VERSION));
+        }
+        if let Some(key) = &config.api_key {
+            let (name, value) = match anthropic {
+                true => (HeaderName::from_static("x-api-key"), secret_value(key.expose_secret())),
+                false => (AUTHORIZATION, secret_value(&format!("Bearer {}", key.expose_secret()))),
+            };
+            own_headers.insert(
+                name,
+                value.map_err(|_| "its api_key holds characters that HTTP forbids".to_owned())?,
+            );
+        }
+        let mut custom_headers = HeaderMap::new();
+        for (name, value) in &config.custom_headers {
+            let header = HeaderName::from_bytes(name.as_bytes());
+            let value = secret_value(value.expose_secret());
+            let (Ok(header), Ok(value)) = (header, value) else {
+                return Err(format!("its custom header {name:?} holds characters that HTTP forbids"));
+            };
+            custom_headers.insert(header, value);
+        }
+        let url = match anthropic {
+            true => anthropic::url(&config.base_url),
+            false => openai::url(&config.base_url),
+        };
+        Ok(Self { config: config.clone(), url, own_headers, custom_headers })
+    }
+
+    /// The provider as configured.
+    pub fn config(&self) -> &ProviderConfig {
+        &self.config
+    }
+
+    /// Whether calls go through TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
+
+    /// Calls once, to the last byte of the body. Takes as long as the provider likes.
+    ///
+    /// # Errors
+    /// With the kind of failure; no secret in its words.
+    pub async fn call(
+        &self,
+        client: &Client,
+        request: &Request,
+        clock: &Clock,
+    ) -> Result<Completion, Failure> {
+        let body = match self.config.kind {
+            ProviderKind::Anthropic => anthropic::body(&self.config, request),
+            _ => openai::body(&self.config, request),
+        };
+        let mut headers = self.own_headers.clone();
+        if let Some(id) = request_id(&request.correlation_id) {
+            headers.insert("x-request-id", id);
+        }
+        for (name, value) in &self.custom_headers {
+            headers.insert(name, value.clone());
+        }
+        let sent = client.post(&self.url).headers(headers).body(serde_json::Value::Object(body).to_string());
+        let response = sent.send().await.map_err(|error| self.connection_failure(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response, clock).await);
+        }
+        let body = self.without_secrets(&self.read(response).await?);
+        match self.config.kind {
+            ProviderKind::Anthropic => anthropic::completion(&body),
+            _ => openai::completion(&body),
+        }
+    }
+
+    async fn refusal(&self, response: Response, clock: &Clock) -> Failure {
+        let status = response.status().as_u16();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = wait.and_then(|value| retry_after(value, clock.now().wall));
+        let words = tokio::time::timeout(ERROR_WORDS, self.read(response)).await;
+        let words = words.ok().and_then(Result::ok).unwrap_or_default();
+        Failure::of_status(status, wait, &self.without_secrets(&words))
+    }
+
+    /// Reads the body as far as it may go.
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.connection_failure(error))? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(openai::unusable("the body is larger than 1 MiB"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// A failure of the connection with its whole chain of causes, but without the URL, which
+    /// may hold a secret.
+    fn connection_failure(&self, error: reqwest::Error) -> Failure {
+        let error = error.without_url();
+        let mut words = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            words.push_str(": ");
+            words.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Failure::new(Kind::Connection, &words)
+    }
+
+    /// A body as text. Some providers quote the key that they refuse; it goes neither into a log
+    /// nor into chat.
+    fn without_secrets(&self, body: &[u8]) -> String {
+        let headers = self.config.custom_headers.iter().filter(|(name, _)| holds_secret(name));
+        let secrets = self.config.api_key.iter().chain(headers.map(|(_, value)| value));
+        secrets
+            .flat_map(|secret| secret.expose_secret().split(' '))
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .fold(String::from_utf8_lossy(body).into_owned(), |body, secret| {
+                if body.contains(secret) { body.replace(secret, "****") } else { body }
+            })
+    }
+}
+
+/// Whether a custom header signs us in; others, like a title, may well be said in chat.
+fn holds_secret(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    ["auth", "key", "token", "secret", "cookie"].iter().any(|word| header.contains(word))
+}
+
+fn secret_value(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(value)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The correlation id comes from the bus: only what a header may hold is taken of it.
+fn request_id(correlation_id: &str) -> Option<HeaderValue> {
+    let id: String =
+        correlation_id.chars().filter(char::is_ascii_graphic).take(REQUEST_ID_CHARACTERS).collect();
+    if id.is_empty() { None } else { HeaderValue::from_str(&id).ok() }
+}

@@ -1,0 +1,233 @@
+//! Asks the providers as the plan says, and tells health what came of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use tokio::sync::Notify;
+
+use super::attempt::Attempt;
+use super::client::LazyClient;
+use super::endpoint::Endpoint;
+use super::failure::{Failure, Kind};
+use super::order::{order, preferring};
+use super::plan::{Candidate, Plan, Step};
+use super::provider::ProviderState;
+use super::{Answer, Completion, GaveUp, Request};
+use crate::clock::{Clock, Moment};
+use crate::config::{CircuitBreaker, ProviderConfig, RetryStrategy};
+use crate::health::HealthMonitor;
+use crate::names::ProviderName;
+
+/// Asks providers. Cheap to clone; all clones share connections and what is known of the
+/// providers.
+#[derive(Debug, Clone)]
+pub struct Router(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// The usable ones in the order of asking, like the states.
+    endpoints: Vec<Endpoint>,
+    /// The others, each with why.
+    unusable: Vec<String>,
+    strategy: RetryStrategy,
+    shared: Mutex<Shared>,
+    probe_ended: Notify,
+    client: LazyClient,
+    health: HealthMonitor,
+    clock: Clock,
+}
+
+/// Held for moments only, never across an await.
+#[derive(Debug)]
+struct Shared {
+    states: Vec<ProviderState>,
+    random: StdRng,
+}
+
+impl Router {
+    /// Prepares everything but the HTTP client, which [`Router::warm_up`] or the first call
+    /// makes.
+    pub fn new(
+        providers: &[ProviderConfig],
+        preference: &[ProviderName],
+        strategy: RetryStrategy,
+        breaker: CircuitBreaker,
+        health: HealthMonitor,
+        clock: Clock,
+    ) -> Self {
+        let mut unusable: Vec<String> = providers
+            .iter()
+            .filter_map(|provider| Some(format!("{}: {}", provider.name, provider.usable.as_ref().err()?)))
+            .collect();
+        let mut endpoints = Vec::new();
+        for provider in order(providers, preference) {
+            match Endpoint::new(provider) {
+                Ok(endpoint) => endpoints.push(endpoint),
+                Err(reason) => unusable.push(format!("{}: {reason}", provider.name)),
+            }
+        }
+        let state = |endpoint: &Endpoint| ProviderState::new(endpoint.config().name.clone(), breaker.clone());
+        let states = endpoints.iter().map(state).collect();
+        let inner = Inner {
+            client: LazyClient::new(endpoints.iter().any(Endpoint::is_encrypted)),
+            endpoints,
+            unusable,
+            strategy,
+            shared: Mutex::new(Shared { states, random: rand::make_rng() }),
+            probe_ended: Notify::new(),
+            health,
+            clock,
+        };
+        inner.report_usable(inner.clock.now(), &inner.lock().states);
+        Self(Arc::new(inner))
+    }
+
+    /// Makes the HTTP client ahead of the first call.
+    pub async fn warm_up(&self) {
+        if let Err(failure) = self.0.client.get().await {
+            tracing::warn!(%failure, "the HTTP client can't be made yet; each call tries again");
+        }
+    }
+
+    /// What is known of each usable provider, in the order of asking.
+    pub fn states(&self) -> Vec<ProviderState> {
+        self.0.lock().states.clone()
+    }
+
+    /// Asks the providers one after the other until one answers, for `time` at most. Dropping
+    /// the future cancels the call; it then counts as neither success nor failure.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub async fn ask(&self, request: &Request, time: Duration) -> Result<Answer, GaveUp> {
+        let inner = &self.0;
+        let mut plan = Plan::new(
+            inner.strategy.clone(),
+            inner.candidates(request.preferred_provider.as_ref()),
+            inner.clock.now().elapsed + time,
+        );
+        loop {
+            // Made before the plan looks, so that no end of a probe is missed in between.
+            let probe_ended = inner.probe_ended.notified();
+            match inner.next_step(&mut plan) {
+                Step::Call { provider, timeout, attempt, probe } => {
+                    let _slot = probe.then(|| ProbeSlot { inner: inner.clone(), provider });
+                    let attempt = Attempt { request, provider, timeout, number: attempt, probe };
+                    match inner.call(&attempt).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(failure) => inner.plan_failed(&mut plan, failure),
+                    }
+                }
+                Step::Wait(delay) => tokio::time::sleep(delay).await,
+                Step::AwaitProbe(at_most) => _ = tokio::time::timeout(at_most, probe_ended).await,
+                Step::GiveUp(gave_up) => return Err(inner.gave_up(request, gave_up)),
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn candidates(&self, preferred: Option<&ProviderName>) -> Vec<Candidate> {
+        let place =
+            |name: &ProviderName| self.endpoints.iter().position(|endpoint| endpoint.config().name == *name);
+        let candidate = |provider: usize| {
+            let ProviderConfig { timeout, max_retries, .. } = *self.endpoints[provider].config();
+            Candidate { provider, timeout, max_retries }
+        };
+        preferring(self.endpoints.len(), preferred.and_then(place)).map(candidate).collect()
+    }
+
+    fn next_step(&self, plan: &mut Plan) -> Step {
+        let now = self.clock.now().elapsed;
+        plan.next(now, &mut self.lock().states)
+    }
+
+    fn plan_failed(&self, plan: &mut Plan, failure: Failure) {
+        let now = self.clock.now().elapsed;
+        plan.failed(now, failure, &mut self.lock().random);
+    }
+
+    async fn call(&self, attempt: &Attempt<'_>) -> Result<Answer, Failure> {
+        let began = self.clock.now().elapsed;
+        let endpoint = &self.endpoints[attempt.provider];
+        let call = async { endpoint.call(self.client.get().await?, attempt.request, &self.clock).await };
+        let result = tokio::time::timeout(attempt.timeout, call).await.unwrap_or_else(|_| {
+            let seconds = attempt.timeout.as_secs_f64();
+            Err(Failure::new(Kind::Timeout, &format!("no whole answer within {seconds:.1} s")))
+        });
+        let latency = self.clock.now().elapsed.saturating_sub(began);
+        self.record(latency, attempt, endpoint, &result);
+        let Completion { text, tokens, cut_by_token_limit } = result?;
+        let ProviderConfig { name, model, .. } = endpoint.config();
+        Ok(Answer { provider: name.clone(), model: model.clone(), text, tokens, cut_by_token_limit, latency })
+    }
+
+    /// Writes down how a call ended: state, health, log, in one go, so that health never sees
+    /// two calls in another order than the state.
+    fn record(
+        &self,
+        latency: Duration,
+        attempt: &Attempt<'_>,
+        endpoint: &Endpoint,
+        result: &Result<Completion, Failure>,
+    ) {
+        let mut shared = self.lock();
+        let now = self.clock.now();
+        let state = &mut shared.states[attempt.provider];
+        let news = match result {
+            Ok(completion) => state.answered(latency, completion.tokens),
+            Err(failure) => {
+                state.failed(now.elapsed, latency, failure, &attempt.request.correlation_id, attempt.probe)
+            }
+        };
+        self.health.provider_status(now, state.name(), state.status());
+        if result.is_ok() {
+            self.health.request_succeeded(now);
+        }
+        self.report_usable(now, &shared.states);
+        drop(shared);
+        attempt.log(&endpoint.config().name, latency, result, news);
+    }
+
+    fn report_usable(&self, now: Moment, states: &[ProviderState]) {
+        let usable = if states.is_empty() {
+            Err(format!("no provider can be used: {}", self.unusable.join("; ")))
+        } else if states.iter().all(|state| !state.breaker.is_closed()) {
+            Err("all circuit breakers are open".to_owned())
+        } else {
+            Ok(())
+        };
+        self.health.providers_usable(now, usable);
+    }
+
+    fn gave_up(&self, request: &Request, gave_up: GaveUp) -> GaveUp {
+        if let GaveUp::Exhausted(_) = gave_up {
+            // Under the lock, so that a success can't slip in between the moment and the report.
+            let _shared = self.lock();
+            self.health.providers_exhausted(self.clock.now());
+        }
+        tracing::warn!(correlation_id = ?request.correlation_id, reason = %gave_up, "no provider answered");
+        gave_up
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the probe's slot back, also when the call is cancelled.
+struct ProbeSlot {
+    inner: Arc<Inner>,
+    provider: usize,
+}
+
+impl Drop for ProbeSlot {
+    fn drop(&mut self) {
+        self.inner.lock().states[self.provider].breaker.end_probe();
+        self.inner.probe_ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! The health snapshot as a JSON document.
+
+use serde_json::{Map, Value, json};
+
+use super::http::Facts;
+use crate::bus::wire::{Identity, rounded};
+use crate::clock::iso;
+use crate::health::{ComponentHealth, ProviderStatus, Snapshot};
+use crate::outcome::Reason;
+
+/// The document: every key that there has ever been, and what came later.
+pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) -> Value {
+    let count = |is_of_kind: fn(Reason) -> bool| {
+        snapshot.ignored.of(is_of_kind) + snapshot.ledger.silenced.of(is_of_kind)
+    };
+    let uptime = snapshot.at.elapsed.saturating_sub(identity.started.elapsed);
+    let mut document = json!({
+        "service": identity.service,
+        "status": snapshot.state,
+        "reason": snapshot.reason,
+        "since": iso(snapshot.since),
+        "version": identity.version,
+        "hostname": identity.hostname,
+        "instance_id": identity.instance_id,
+        "timestamp": iso(snapshot.at.wall),
+        "uptime_seconds": rounded(uptime.as_secs_f64(), 3),
+        "nats_connected": snapshot.nats_connected,
+        "personality": facts.personality,
+        "default_provider": facts.default_provider,
+        "dry_run": facts.dry_run,
+        "messages_processed": snapshot.messages_processed,
+        "responses_sent": snapshot.responses_sent,
+        "errors_count": snapshot.errors,
+        "errors_last_5min": snapshot.errors_last_5min,
+        "errors_last_hour": snapshot.errors_last_hour,
+        "error_rate": rounded(snapshot.error_rate, 4),
+        "providers_configured": snapshot.providers.len(),
+        "providers_ok": snapshot.providers_with(ProviderStatus::Ok),
+        "providers_failed": snapshot.providers_with(ProviderStatus::Failed),
+        "llm_providers": providers(snapshot),
+        "trigger_fires": snapshot.ledger.fired,
+        "rate_limit_hits": count(is_rate_limit),
+        "spam_detected": count(|reason| reason == Reason::Spam),
+        "validation_failures": count(|reason| reason.as_str().starts_with("rejected_")),
+        "media_changes": snapshot.media_changes,
+        "unique_users": snapshot.unique_users,
+        "triggers_configured": facts.triggers_configured,
+        // This version keeps no log of contexts.
+        "context_log_size": 0,
+        "components": components(snapshot),
+        "conditions_dropped": snapshot.conditions_dropped,
+        "ledger": snapshot.ledger,
+        "ignored": snapshot.ignored,
+        "malformed": snapshot.malformed,
+    });
+    if let (None, Some(fields)) = (&snapshot.reason, document.as_object_mut()) {
+        fields.shift_remove("reason");
+    }
+    document
+}
+
+fn is_rate_limit(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::GlobalMinute
+            | Reason::GlobalHour
+            | Reason::GlobalCooldown
+            | Reason::UserHour
+            | Reason::UserCooldown
+            | Reason::MentionCooldown
+    )
+}
+
+fn providers(snapshot: &Snapshot) -> Map<String, Value> {
+    let entry = |name: &str, status: ProviderStatus| (name.to_owned(), json!(status));
+    snapshot.providers.iter().map(|provider| entry(provider.name.as_str(), provider.status)).collect()
+}
+
+fn components(snapshot: &Snapshot) -> Map<String, Value> {
+    let entry = |health: &ComponentHealth| {
+        let state = match &health.unhealthy {
+            None => json!({"healthy": true}),
+            Some(message) => json!({"healthy": false, "message": message}),
+        };
+        (health.component.as_str().to_owned(), state)
+    };
+    snapshot.components.iter().map(entry).collect()
+}

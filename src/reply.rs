@@ -1,0 +1,73 @@
+//! One reply, from the plan to its outcome: prompt, provider, check, format, send.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::chat::plan::ReplyPlan;
+use crate::chat::{answer, prompt};
+use crate::llm::{GaveUp, Request, Router};
+use crate::names::RoomName;
+use crate::outbox::OutboxHandle;
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+
+/// What every reply needs. Cheap to clone.
+#[derive(Clone)]
+pub struct ReplyTools {
+    /// Who is asked.
+    pub router: Router,
+    /// Where the lines go, by room.
+    pub outboxes: Arc<HashMap<RoomName, OutboxHandle>>,
+    /// Ends the waiting for providers; the outboxes hear it themselves.
+    pub give_up: CancellationToken,
+}
+
+/// Makes one reply. Whatever happens, it ends in exactly one outcome.
+pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
+    let span =
+        info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
+    async {
+        let began = Instant::now();
+        let end = make(&plan, &tools).await.unwrap_or_else(ReplyEnd::silent);
+        let seconds = began.elapsed().as_secs_f64();
+        match end.outcome {
+            ReplyOutcome::Sent => info!(seconds, "reply sent"),
+            ReplyOutcome::Silenced(reason) => info!(seconds, reason = reason.as_str(), "no reply"),
+            ReplyOutcome::Failed(reason) => warn!(seconds, reason = reason.as_str(), "reply failed"),
+            ReplyOutcome::InDoubt => warn!(seconds, "reply in doubt"),
+            ReplyOutcome::Abandoned => warn!(seconds, "reply abandoned"),
+        }
+        end
+    }
+    .instrument(span)
+    .await
+}
+
+async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOutcome> {
+    let config = plan.config();
+    let prompt = prompt::build(plan);
+    let request = Request {
+        correlation_id: plan.correlation_id.clone(),
+        system: prompt.system,
+        user: prompt.user,
+        preferred_provider: plan.trigger.preferred_provider.clone(),
+    };
+    let ask = tools.router.ask(&request, config.handler_timeout);
+    let answer = match tools.give_up.run_until_cancelled(ask).await {
+        None => return Err(ReplyOutcome::Abandoned),
+        Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
+        Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
+        Some(Ok(answer)) => answer,
+    };
+    let lines =
+        answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
+    if config.testing.dry_run || !config.testing.send_to_chat {
+        info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
+        return Err(ReplyOutcome::Silenced(Reason::DryRun));
+    }
+    let outbox = tools.outboxes.get(&plan.room).ok_or(ReplyOutcome::Failed(Reason::Internal))?;
+    Ok(outbox.say(lines, plan.correlation_id.clone()).await)
+}
