@@ -185,12 +185,7 @@ fn req_010_a_text_in_a_beat_has_at_most_sixty_bytes_on_one_line() {
         ("x".repeat(60), "x".repeat(60)),
         ("x".repeat(61), "x".repeat(60)),
         (format!("{}é", "x".repeat(59)), "x".repeat(59)),
-        (
-            "a
-b"
-            .to_owned(),
-            "a  b".to_owned(),
-        ),
+        ("a\r\nb".to_owned(), "a  b".to_owned()),
     ] {
         let monitor = monitor();
         monitor.condition(now(), Component::Robot, "test", Some(text), None);
