@@ -1,5 +1,6 @@
 //! The command line: arguments, and what each command does.
 
+pub mod check_config;
 pub mod exit;
 mod logging;
 mod run;
