@@ -130,7 +130,7 @@ pub(super) fn intakes(
     by_token
         .into_iter()
         .map(|(token, rooms)| {
-            let subscription = keeper.subscribe(subjects::events(&token));
+            let subscription = keeper.subscribe(subjects::events(&token), config.limits.max_event_bytes);
             let intake = Intake::new(rooms, config.limits.max_event_bytes, clock, health.clone());
             spawn("intake", shutdown, intake.run(subscription, shutdown.stop_taking.clone()))
         })
@@ -172,7 +172,7 @@ pub(super) fn controls(
     controls
         .into_iter()
         .map(|(control, subject)| {
-            let subscription = keeper.subscribe(subject);
+            let subscription = keeper.subscribe(subject, config.limits.max_event_bytes);
             spawn("control", shutdown, control::listen(control, subscription, listeners.clone()))
         })
         .collect()
