@@ -15,7 +15,7 @@ use super::context::Line;
 use super::event::ChatMessage;
 use super::listener;
 use super::plan::{Decision, ReplyPlan, Ticket};
-use super::rate_limits::{self, RateLimits};
+use super::rate_limits::{RateLimits, Request, TriggerLimits};
 use super::room::Room;
 use super::rules::Rules;
 
@@ -80,14 +80,18 @@ impl Decider {
         pass(!is_own, Reason::Own)?;
         room.loop_guard.heard(now, &config.loop_guard, &message.user);
         pass(!room.duplicates.is_stale(now, self.started, &config.context, message), Reason::Stale)?;
-        let found = rules.mentions.find(&message.text).ok_or(Reason::NoTrigger)?;
+        let found = rules
+            .mentions
+            .find(&message.text)
+            .or_else(|| rules.trigger_words.find(&message.text, || self.random.random()))
+            .ok_or(Reason::NoTrigger)?;
         pass(room.loop_guard.allows(now, &config.loop_guard), Reason::LoopGuard)?;
 
-        let request = rate_limits::Request {
+        let request = Request {
             user: &message.user,
             rank: message.rank.unwrap_or(0.0),
             kind: found.trigger.kind,
-            trigger: None,
+            trigger: found.limits.map(|limits| TriggerLimits { name: &found.trigger.name, limits }),
         };
         self.limits.check(now, &config.rate_limits, &request).map_err(|blocked| blocked.reason)?;
 

@@ -8,6 +8,7 @@ use crate::names::Username;
 use super::format::Formatter;
 use super::identity::Names;
 use super::triggers::mention::Mentions;
+use super::triggers::words::TriggerWords;
 
 /// What decisions are made by. Compiling takes time, so it is done elsewhere and swapped in with
 /// [`super::decide::Decider::adopt`].
@@ -16,6 +17,7 @@ pub struct Rules {
     config: Arc<Config>,
     character_name: Username,
     pub(super) mentions: Mentions,
+    pub(super) trigger_words: TriggerWords,
     pub(super) formatter: Formatter,
 }
 
@@ -25,9 +27,10 @@ impl Rules {
         let personality = &config.personality;
         let names = personality.name_variations.iter().chain([&personality.character_name]);
         let mentions = Mentions::new(names.map(String::as_str));
+        let trigger_words = TriggerWords::new(&config.triggers);
         let formatter = Formatter::new(&config.formatting, &personality.character_name);
         let character_name = Username::new(personality.character_name.trim());
-        Arc::new(Self { config, character_name, mentions, formatter })
+        Arc::new(Self { config, character_name, mentions, trigger_words, formatter })
     }
 
     /// The configuration itself.

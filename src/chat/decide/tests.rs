@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::super::testing::{OneRoom, at, message};
 use super::*;
+use crate::chat::triggers::TriggerKind;
 
 #[test]
 fn a_mention_is_answered_where_it_was_asked() {
@@ -154,4 +155,33 @@ fn an_admin_waits_less() {
     let mut from_admin = message(at(9.0), "ann", "vera, two");
     from_admin.rank = Some(3.0);
     assert!(matches!(room.hears(at(9.0), &from_admin), Decision::Reply(_)));
+}
+
+#[test]
+fn a_trigger_word_fires_when_nobody_is_mentioned_and_has_limits_of_its_own() {
+    let mut room = OneRoom::new(json!({
+        "rate_limits": {"global_cooldown_seconds": 0, "user_cooldown_seconds": 0, "mention_cooldown_seconds": 0},
+        "triggers": [{"name": "popcorn", "patterns": ["popcorn"], "cooldown_seconds": 30}]
+    }));
+    let mention = room.reply(1.0, "bob", "vera, popcorn?");
+    assert_eq!(mention.trigger.kind, TriggerKind::Mention);
+    room.decider.settle(mention.ticket, None);
+    let plan = room.reply(2.0, "bob", "popcorn, anyone?");
+    assert_eq!((plan.trigger.kind, &*plan.message), (TriggerKind::TriggerWord, "anyone?"));
+    room.decider.settle(plan.ticket, Some(at(3.0)));
+    assert_eq!(room.silence(32.0, "ann", "popcorn!"), Some(Reason::TriggerCooldown));
+    room.answers(33.0, "ann", "popcorn!");
+}
+
+#[test]
+fn chance_decides_the_same_way_for_the_same_seed() {
+    let play = |seed| {
+        let mut room = OneRoom::new(json!({
+            "triggers": [{"name": "popcorn", "patterns": ["popcorn"], "probability": 0.5}]
+        }));
+        room.decider = Decider::new(room.decider.rules.clone(), at(0.0), seed);
+        (0..20).map(|second| room.silence(f64::from(second), "bob", "popcorn").is_none()).collect::<Vec<_>>()
+    };
+    assert_eq!(play(1), play(1));
+    assert!((2..20).any(|seed| play(seed) != play(1)));
 }
