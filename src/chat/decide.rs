@@ -18,9 +18,13 @@ use super::plan::{Decision, ReplyPlan, Ticket};
 use super::rate_limits::{RateLimits, Request, TriggerLimits};
 use super::room::Room;
 use super::rules::Rules;
+use super::spam::Asked;
+use super::triggers::TriggerKind;
 
 /// Which part of `limits.users_bytes` the rate limits may take.
 const LIMITS_SHARE: usize = 4;
+/// Which part of it the spam detection of all rooms may take.
+const SPAM_SHARE: usize = 2;
 
 /// The one owner of all that decisions hang on.
 #[derive(Debug)]
@@ -29,8 +33,8 @@ pub struct Decider {
     started: DateTime<Utc>,
     limits: RateLimits,
     rooms: HashMap<RoomName, Room>,
-    /// The replies under way, until they are settled.
-    open: HashMap<Ticket, RoomName>,
+    /// The replies under way, until they are settled: where and to whom.
+    open: HashMap<Ticket, (RoomName, Username)>,
     random: StdRng,
     last_ticket: u64,
 }
@@ -87,9 +91,14 @@ impl Decider {
             .ok_or(Reason::NoTrigger)?;
         pass(room.loop_guard.allows(now, &config.loop_guard), Reason::LoopGuard)?;
 
+        let rank = message.rank.unwrap_or(0.0);
+        let is_mention = found.trigger.kind == TriggerKind::Mention;
+        let asked = Asked { user: &message.user, rank, text: &message.text, is_mention };
+        let spam_bytes = config.limits.users_bytes / SPAM_SHARE / config.rooms.len().max(1);
+        room.spam.check(now, &config.spam_detection, spam_bytes, &asked).map_err(|_| Reason::Spam)?;
         let request = Request {
             user: &message.user,
-            rank: message.rank.unwrap_or(0.0),
+            rank,
             kind: found.trigger.kind,
             trigger: found.limits.map(|limits| TriggerLimits { name: &found.trigger.name, limits }),
         };
@@ -102,9 +111,10 @@ impl Decider {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         room.loop_guard.reserve(now, &config.loop_guard, ticket);
+        room.spam.reserve(now, &config.spam_detection, spam_bytes, &asked, ticket);
         self.limits.reserve(&request, ticket);
         self.limits.tidy(now, &config.rate_limits, config.limits.users_bytes / LIMITS_SHARE);
-        self.open.insert(ticket, room_name.clone());
+        self.open.insert(ticket, (room_name.clone(), message.user.clone()));
         Ok(ReplyPlan {
             room: room_name.clone(),
             ticket,
@@ -131,11 +141,12 @@ impl Decider {
     /// once for each plan.
     pub fn settle(&mut self, ticket: Ticket, spoken: Option<Moment>) {
         self.limits.settle(ticket, spoken);
-        let Some(room) = self.open.remove(&ticket) else { return };
+        let Some((room, user)) = self.open.remove(&ticket) else { return };
         if spoken.is_none()
             && let Some(room) = self.rooms.get_mut(&room)
         {
             room.loop_guard.give_back(ticket);
+            room.spam.give_back(&user, ticket);
         }
     }
 

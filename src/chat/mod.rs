@@ -18,6 +18,7 @@ pub mod prompt;
 pub mod rate_limits;
 pub mod room;
 pub mod rules;
+pub mod spam;
 pub mod triggers;
 pub mod validate;
 

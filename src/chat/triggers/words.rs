@@ -1,7 +1,7 @@
 //! Words that may make the bot speak without being asked.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
@@ -103,11 +103,10 @@ impl TriggerWords {
     fn found_in(&self, text: &str) -> Vec<Place> {
         let mut found = Vec::new();
         if let Some(patterns) = self.patterns.as_ref().filter(|_| !self.owners_of_patterns.is_empty()) {
-            let mut seen = Vec::new();
+            let mut seen = HashSet::new();
             for pattern in patterns.find_overlapping_iter(&*folded(text)) {
                 let id = pattern.pattern().as_usize();
-                if !seen.contains(&id) {
-                    seen.push(id);
+                if seen.insert(id) {
                     found.extend_from_slice(&self.owners_of_patterns[id]);
                 }
             }
