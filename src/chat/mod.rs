@@ -16,6 +16,7 @@ pub mod loop_guard;
 pub mod plan;
 pub mod prompt;
 pub mod rate_limits;
+pub mod repetition;
 pub mod room;
 pub mod rules;
 pub mod spam;
