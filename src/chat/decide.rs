@@ -19,7 +19,7 @@ use super::rate_limits::{RateLimits, Request, TriggerLimits};
 use super::room::Room;
 use super::rules::Rules;
 use super::spam::Asked;
-use super::triggers::TriggerKind;
+use super::triggers::{Found, TriggerKind};
 
 /// Which part of `limits.users_bytes` the rate limits may take.
 const LIMITS_SHARE: usize = 4;
@@ -75,6 +75,7 @@ impl Decider {
     ) -> Result<ReplyPlan, Reason> {
         let rules = self.rules.clone();
         let config = rules.config();
+        let spam_bytes = config.limits.users_bytes / SPAM_SHARE / config.rooms.len().max(1);
         let room = self.rooms.entry(room_name.clone()).or_default();
 
         pass(listener::drop_reason(&config.ignored_users, message).is_none(), Reason::Listener)?;
@@ -84,30 +85,14 @@ impl Decider {
         pass(!is_own, Reason::Own)?;
         room.loop_guard.heard(now, &config.loop_guard, &message.user);
         pass(!room.duplicates.is_stale(now, self.started, &config.context, message), Reason::Stale)?;
-        let found = rules
-            .mentions
-            .find(&message.text)
-            .or_else(|| rules.trigger_words.find(&message.text, || self.random.random()))
-            .ok_or(Reason::NoTrigger)?;
+        let found = rules.trigger(&message.text, || self.random.random()).ok_or(Reason::NoTrigger)?;
         pass(room.loop_guard.allows(now, &config.loop_guard), Reason::LoopGuard)?;
-
-        let rank = message.rank.unwrap_or(0.0);
-        let is_mention = found.trigger.kind == TriggerKind::Mention;
-        let asked = Asked { user: &message.user, rank, text: &message.text, is_mention };
-        let spam_bytes = config.limits.users_bytes / SPAM_SHARE / config.rooms.len().max(1);
+        let asked = asked(message, &found);
         room.spam.check(now, &config.spam_detection, spam_bytes, &asked).map_err(|_| Reason::Spam)?;
-        let request = Request {
-            user: &message.user,
-            rank,
-            kind: found.trigger.kind,
-            trigger: found.limits.map(|limits| TriggerLimits { name: &found.trigger.name, limits }),
-        };
+        let request = request(message, &found);
         self.limits.check(now, &config.rate_limits, &request).map_err(|blocked| blocked.reason)?;
 
-        let history = match config.context.chat_history_priority {
-            Some(_) => room.context.last(config.context.max_chat_history_in_prompt),
-            None => Vec::new(),
-        };
+        // From here on nothing refuses: what a reply may use up is reserved, until it is settled.
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         room.loop_guard.reserve(now, &config.loop_guard, ticket);
@@ -115,6 +100,10 @@ impl Decider {
         self.limits.reserve(&request, ticket);
         self.limits.tidy(now, &config.rate_limits, config.limits.users_bytes / LIMITS_SHARE);
         self.open.insert(ticket, (room_name.clone(), message.user.clone()));
+        let history = match config.context.chat_history_priority {
+            Some(_) => room.context.last(config.context.max_chat_history_in_prompt),
+            None => Vec::new(),
+        };
         Ok(ReplyPlan {
             room: room_name.clone(),
             ticket,
@@ -124,7 +113,7 @@ impl Decider {
             trigger: found.trigger,
             history,
             correlation_id: self.correlation_id(message),
-            rules: rules.clone(),
+            rules,
         })
     }
 
@@ -174,6 +163,20 @@ impl Decider {
 
 fn pass(holds: bool, reason: Reason) -> Result<(), Reason> {
     if holds { Ok(()) } else { Err(reason) }
+}
+
+fn rank(message: &ChatMessage) -> f64 {
+    message.rank.unwrap_or(0.0)
+}
+
+fn asked<'message>(message: &'message ChatMessage, found: &Found) -> Asked<'message> {
+    let is_mention = found.trigger.kind == TriggerKind::Mention;
+    Asked { user: &message.user, rank: rank(message), text: &message.text, is_mention }
+}
+
+fn request<'message>(message: &'message ChatMessage, found: &'message Found) -> Request<'message> {
+    let trigger = found.limits.map(|limits| TriggerLimits { name: &found.trigger.name, limits });
+    Request { user: &message.user, rank: rank(message), kind: found.trigger.kind, trigger }
 }
 
 fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {

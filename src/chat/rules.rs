@@ -7,6 +7,7 @@ use crate::names::Username;
 
 use super::format::Formatter;
 use super::identity::Names;
+use super::triggers::Found;
 use super::triggers::mention::Mentions;
 use super::triggers::words::TriggerWords;
 
@@ -16,8 +17,8 @@ use super::triggers::words::TriggerWords;
 pub struct Rules {
     config: Arc<Config>,
     character_name: Username,
-    pub(super) mentions: Mentions,
-    pub(super) trigger_words: TriggerWords,
+    mentions: Mentions,
+    trigger_words: TriggerWords,
     pub(super) formatter: Formatter,
 }
 
@@ -36,6 +37,11 @@ impl Rules {
     /// The configuration itself.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What makes the bot answer a text: its name, else a trigger word whose chance falls right.
+    pub(super) fn trigger(&self, text: &str, roll: impl FnMut() -> f64) -> Option<Found> {
+        self.mentions.find(text).or_else(|| self.trigger_words.find(text, roll))
     }
 
     /// The names that the configuration gives us.

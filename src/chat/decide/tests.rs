@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::testing::{OneRoom, at, message};
@@ -222,5 +223,26 @@ fn messages_that_were_rate_limited_or_not_answered_are_no_spam() {
     );
     for second in 0..10 {
         assert_eq!(room.silence(f64::from(second), "bob", "vera?"), Some(Reason::GlobalMinute));
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_anybody_says_makes_it_panic_or_answer_without_being_asked(
+        lines in prop::collection::vec((any::<String>(), "(vera)?\\PC{0,8}[, ]?(Vera)?.{0,8}", any::<Option<f64>>(), 0.0..100.0f64), 1..20),
+    ) {
+        let mut room = OneRoom::new(json!({"rate_limits": no_limits()}));
+        for (user, text, rank, second) in lines {
+            let mut said = message(at(second), &user, &text);
+            said.rank = rank;
+            match room.hears(at(second), &said) {
+                Decision::Reply(plan) => {
+                    prop_assert!(text.to_lowercase().contains("vera"));
+                    let _ = super::super::prompt::build(&plan);
+                    room.decider.settle(plan.ticket, Some(at(second)));
+                }
+                Decision::Ignore(_) => {}
+            }
+        }
     }
 }
