@@ -186,6 +186,8 @@ async fn without_hope(mut bus: Bus, clock: Clock) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -225,14 +227,14 @@ mod tests {
         assert_eq!(shutdown.left_of(deadline), LAST_MOMENT);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_was_given_up_has_one_more_moment() {
         let shutdown = Shutdown::default();
-        let mut overdue = std::pin::pin!(shutdown.clone().overdue());
-        assert!(tokio::time::timeout(Duration::from_secs(60), &mut overdue).await.is_err(), "not given up");
-        let given_up = tokio::time::Instant::now();
+        let mut overdue = Box::pin(shutdown.clone().overdue());
+        assert!((&mut overdue).now_or_never().is_none(), "nothing was given up");
+        let given_up = Instant::now();
         shutdown.give_up.cancel();
         overdue.await;
-        assert_eq!(given_up.elapsed(), LAST_MOMENT);
+        assert!(given_up.elapsed() >= LAST_MOMENT);
     }
 }
