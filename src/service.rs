@@ -120,7 +120,7 @@ impl Service {
         let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), clock, health.clone());
         let intakes = intakes(&config, queues, &mut keeper, clock, &health, &shutdown);
         let (robot_notices, robot_inbox) = mpsc::channel(NOTICES);
-        let (robot_watch, cytube_away) =
+        let (robot_watch, robots) =
             RobotWatch::new(&config.rooms, bus.clone(), clock, health.clone(), decider.clone(), robot_inbox);
         let tools = Tools {
             config: config.clone(),
@@ -131,7 +131,7 @@ impl Service {
             decider: decider.clone(),
             give_up: shutdown.give_up.clone(),
         };
-        let (outboxes, outbox_handles) = outboxes(cytube_away, &tools, &shutdown);
+        let (outboxes, outbox_handles) = outboxes(robots, &tools, &shutdown);
         let router = Router::new(
             &config.llm_providers,
             &config.default_provider_priority,

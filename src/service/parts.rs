@@ -21,6 +21,7 @@ use crate::lifecycle::control::{self, Control, Listeners};
 use crate::names::RoomName;
 use crate::ops::http::{Facts, HttpState};
 use crate::outbox::{Outbox, OutboxHandle, Tools};
+use crate::robot::RoomRobot;
 use crate::shutdown::Shutdown;
 use crate::tasks::{Task, spawn};
 
@@ -138,14 +139,14 @@ pub(super) fn intakes(
 }
 
 pub(super) fn outboxes(
-    cytube_away: HashMap<RoomName, watch::Receiver<bool>>,
+    robots: HashMap<RoomName, RoomRobot>,
     tools: &Tools,
     shutdown: &Shutdown,
 ) -> (Vec<Task>, HashMap<RoomName, OutboxHandle>) {
-    cytube_away
+    robots
         .into_iter()
-        .map(|(room, away)| {
-            let (outbox, handle) = Outbox::new(room.clone(), tools.clone(), away);
+        .map(|(room, robot)| {
+            let (outbox, handle) = Outbox::new(room.clone(), tools.clone(), robot);
             (spawn("outbox", shutdown, outbox.run()), (room, handle))
         })
         .unzip()
