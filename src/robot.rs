@@ -210,9 +210,9 @@ impl RobotWatch {
             Ok(Reply::Answered(answer)) => {
                 watched.presence.is(None);
                 let name = wire::own_name(&answer).map(|name| Username::new(&name));
-                debug!(room = %watched.room, ?name, "the robot says who we are");
                 watched.is_answered = name.is_some();
-                self.decider.own_name(watched.room.clone(), name).await;
+                self.decider.own_name(watched.room.clone(), name.clone()).await;
+                debug!(room = %watched.room, ?name, "the robot says who we are");
             }
             // A robot that takes our lines is there, and only knows the room under another spelling.
             Ok(Reply::NoResponders) if !*watched.takes_lines.borrow() => {
