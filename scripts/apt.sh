@@ -11,10 +11,13 @@ as_root() {
     fi
 }
 
-# apt_install PACKAGE…: says so, and installs them; false where there is no apt-get or we may not.
+# apt_install PACKAGE…: says so, and installs them; false where there is no apt-get or we may not. What
+# apt-get prints is shown only when it fails.
 apt_install() {
+    local printed
     command -v apt-get >/dev/null || return 1
     echo "installing with apt-get: $*" >&2
-    as_root apt-get update -qq >&2 || return 1
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+    printed="$(as_root apt-get update -qq 2>&1 &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" 2>&1)" ||
+        { echo "$printed" >&2; return 1; }
 }

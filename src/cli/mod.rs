@@ -1,5 +1,6 @@
 //! The command line: arguments, and what each command does.
 
+pub mod check_config;
 pub mod exit;
 mod logging;
 mod run;
@@ -81,7 +82,7 @@ fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
 fn check_config(arguments: &Arguments) -> ExitCode {
     match load(arguments) {
         Ok(loaded) => {
-            say("todo");
+            say(check_config::report(&arguments.config, &loaded).trim_end());
             exit::code(exit::OK)
         }
         Err(code) => code,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::section::{Section, duration};
+use super::fields::duration;
+use super::section::Section;
 
 /// `rate_limits`. A maximum of 0 means never.
 #[derive(Debug, Clone)]

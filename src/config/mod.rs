@@ -6,29 +6,30 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub mod answers;
-pub mod chat_limits;
-pub mod context;
+mod answers;
+mod chat_limits;
+mod context;
 mod environment;
+mod fields;
 mod legacy;
 mod load;
-pub mod nats;
-pub mod operations;
-pub mod pattern;
-pub mod personality;
+mod nats;
+mod operations;
+mod pattern;
+mod personality;
 mod problem;
-pub mod provider_order;
-pub mod providers;
+mod provider_order;
+mod providers;
 mod reader;
 mod rooms;
 mod secret;
 mod section;
-pub mod service;
+mod service;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
-pub mod triggers;
+mod triggers;
 mod value;
 
 pub use answers::{
@@ -39,9 +40,9 @@ pub use context::Context;
 pub use load::{LoadError, load, load_file};
 pub use nats::NatsConfig;
 pub use operations::{
-    Alerts, Commands, History, Limits, LogFormat, LogLevel, Logging, OutboxConfig, Testing,
+    Alerts, Commands, History, Limits, LogFormat, LogLevel, Logging, OutboxConfig, Testing, UnknownLogLevel,
 };
-pub use pattern::{Case, Pattern};
+pub use pattern::{BadPattern, Case, Pattern};
 pub use personality::Personality;
 pub use problem::{Effective, Problem, Warning};
 pub use provider_order::{CircuitBreaker, RetryStrategy};

@@ -40,15 +40,20 @@ impl Pattern {
     pub fn new(source: &str, case: Case) -> Result<Self, BadPattern> {
         let ignore_case = case == Case::Ignored;
         let plain = regex::RegexBuilder::new(source).case_insensitive(ignore_case).build();
-        if let Ok(regex) = plain {
-            return Ok(Self(Engine::Plain(regex)));
-        }
+        let unsupported = match plain {
+            Ok(regex) => return Ok(Self(Engine::Plain(regex))),
+            Err(error) => one_line(&error.to_string()),
+        };
         fancy_regex::RegexBuilder::new(source)
             .case_insensitive(ignore_case)
             .backtrack_limit(BACKTRACKING_LIMIT)
             .build()
             .map(|regex| Self(Engine::Backtracking(regex)))
-            .map_err(|error| BadPattern(one_line(&error.to_string())))
+            .map_err(|error| {
+                // The plain engine explains better, but for what only the other one can do.
+                let other_dialect = unsupported.contains("not supported");
+                BadPattern(if other_dialect { one_line(&error.to_string()) } else { unsupported })
+            })
     }
 
     /// The pattern as it was written.
@@ -98,7 +103,7 @@ impl Pattern {
 /// The engines draw their errors over several lines; what went wrong stands in the last.
 fn one_line(message: &str) -> String {
     let last = message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or(message);
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+    last.strip_prefix("error: ").unwrap_or(last).replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -114,6 +119,8 @@ mod tests {
         assert!(pattern(r"^Well(?=,)").is_match("well, yes"));
         assert!(!pattern(r"^Well(?=,)").is_match("well yes"));
         assert!(pattern(r"\b(\w+) \1\b").is_match("the the"));
+        assert!(pattern(r"(?P<word>\w+) (?P=word)").is_match("the the"));
+        assert!(pattern(r"end\Z").is_match("the end"));
         assert_eq!(pattern(r"(?<!no )popcorn").find("no popcorn, popcorn"), Some(12..19));
     }
 
@@ -142,9 +149,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_pattern_fits_on_one_line() {
-        for source in ["(", "[a", "*", r"\", "(?P<n>", "(?<=a+)b\n(", r"\8"] {
+        for source in ["(", "[a", "*", r"\", "(?P<n>", "(?<=a+)b\n(", "(?\u{7f})", r"\8"] {
             let bad = Pattern::new(source, Case::Matters).unwrap_err().to_string();
-            assert!(!bad.is_empty() && !bad.contains('\n'), "{source}: {bad}");
+            assert!(!bad.is_empty() && !bad.contains(char::is_control), "{source}: {bad}");
         }
+        let why = |source| Pattern::new(source, Case::Matters).unwrap_err().to_string();
+        assert_eq!(why("[z-a]"), "invalid character class range, the start must be <= the end");
+        assert_eq!(why("(a"), "unclosed group");
+        assert!(why("(?=a)(").contains("parenthesis"), "{}", why("(?=a)("));
     }
 }

@@ -79,7 +79,17 @@ pub(super) fn quoted(text: &str) -> String {
     if shown.len() < text.len() {
         shown.push('…');
     }
-    serde_json::Value::String(shown).to_string()
+    // JSON itself escapes only some of the characters that a terminal may act on.
+    let json = serde_json::Value::String(shown).to_string();
+    json.chars().flat_map(escape_control).collect()
+}
+
+fn escape_control(character: char) -> Vec<char> {
+    if character.is_control() {
+        format!("\\u{:04x}", u32::from(character)).chars().collect()
+    } else {
+        vec![character]
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +102,7 @@ mod tests {
         assert_eq!(child("nats", "servers"), "nats.servers");
         assert_eq!(child("llm_providers", "gpt-4.1"), r#"llm_providers["gpt-4.1"]"#);
         assert_eq!(child("", "two\nlines"), r#"["two\nlines"]"#);
+        assert_eq!(child("", "\u{9b}\u{7f}"), r#"["\u009b\u007f"]"#);
         assert_eq!(child("a", ""), r#"a[""]"#);
         assert!(child("a", &"é.".repeat(1000)).chars().count() < 120);
     }

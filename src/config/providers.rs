@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::environment::WhenUnset;
+use super::fields::duration;
 use super::nats::without_userinfo;
 use super::reader::{Fault, Item};
 use super::secret::{MASK, Secret};
-use super::section::{Section, duration};
+use super::section::Section;
 use crate::names::ProviderName;
 
 /// One provider. `Debug` masks what is secret.
@@ -131,7 +132,9 @@ impl ProviderConfig {
             "api_key" => WhenUnset::Tell,
             _ => WhenUnset::Keep,
         });
-        if s.optional_text("name").is_some_and(|written| written != name) {
+        let show = |name: &String| json!(name).to_string();
+        let written = s.nullable("name", Some(name.to_owned()), show, Item::text);
+        if written.is_some_and(|written| written != name) {
             s.warning("name", "has no effect; a provider's name is its key under llm_providers");
         }
         let kind = kind(s);

@@ -2,20 +2,12 @@
 //! is an unknown key.
 
 use std::borrow::Cow;
-use std::fmt::Display;
-use std::ops::RangeBounds;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::environment::WhenUnset;
-use super::problem::{child, quoted};
+use super::problem::child;
 use super::reader::{Fault, Item, Reader};
-
-/// The longest duration that is told apart from "for ever", in seconds: 30 years. Longer ones
-/// would overflow when they are added to a moment.
-const LONGEST_SECONDS: f64 = 946_080_000.0;
 
 /// An object of the file, or one that the file doesn't have: then every field is its default.
 pub(super) struct Section<'a> {
@@ -88,10 +80,8 @@ impl<'a> Section<'a> {
         child(&self.path, key)
     }
 
-    /// Notes a problem of a key, or of the whole section (`""`).
     pub(super) fn problem(&self, key: &str, found: &str, allowed: &str, fix: &str) {
-        let place = if key.is_empty() { self.path.clone() } else { self.place(key) };
-        self.reader.problem(&place, found, allowed, fix);
+        self.reader.problem(&self.place(key), found, allowed, fix);
     }
 
     pub(super) fn warning(&self, key: &str, message: &str) {
@@ -137,141 +127,6 @@ impl<'a> Section<'a> {
         Some(self.reader.item(self.place(key), value, (self.when_unset)(key)))
     }
 
-    /// Reads one field: the default when it is absent, a noted problem when it is wrong.
-    pub(super) fn field<T>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        show: impl Fn(&T) -> String,
-        parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
-    ) -> T {
-        let (value, is_default) = match self.item(key) {
-            None => (default, true),
-            Some(Err(_)) => (default, false),
-            Some(Ok(item)) => match parse(&item) {
-                Ok(value) => (value, false),
-                Err(fault) => {
-                    let shown = show(&default);
-                    item.report(fault, &format!("change it, or remove it for the default ({shown})"));
-                    (default, false)
-                }
-            },
-        };
-        self.reader.effective(&self.place(key), show(&value), is_default);
-        value
-    }
-
-    /// As `field`, where null is a value too.
-    pub(super) fn nullable<T>(
-        &mut self,
-        key: &'static str,
-        default: Option<T>,
-        show: impl Fn(&T) -> String,
-        parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
-    ) -> Option<T> {
-        let show = |value: &Option<T>| value.as_ref().map_or("null".to_owned(), &show);
-        self.field(
-            key,
-            default,
-            show,
-            |item| {
-                if item.value.is_null() { Ok(None) } else { parse(item).map(Some) }
-            },
-        )
-    }
-
-    pub(super) fn integer<T>(&mut self, key: &'static str, default: T, range: impl RangeBounds<T>) -> T
-    where
-        T: TryFrom<i128> + PartialOrd + Display,
-    {
-        self.field(key, default, T::to_string, |item| item.integer(&range))
-    }
-
-    pub(super) fn optional_integer<T>(&mut self, key: &'static str, range: impl RangeBounds<T>) -> Option<T>
-    where
-        T: TryFrom<i128> + PartialOrd + Display,
-    {
-        self.nullable(key, None, T::to_string, |item| item.integer(&range))
-    }
-
-    pub(super) fn number(&mut self, key: &'static str, default: f64, range: impl RangeBounds<f64>) -> f64 {
-        self.field(key, default, f64::to_string, |item| item.number(&range))
-    }
-
-    pub(super) fn optional_number(&mut self, key: &'static str, range: impl RangeBounds<f64>) -> Option<f64> {
-        self.nullable(key, None, f64::to_string, |item| item.number(&range))
-    }
-
-    /// Seconds, with fractions.
-    pub(super) fn seconds(
-        &mut self,
-        key: &'static str,
-        default: f64,
-        range: impl RangeBounds<f64>,
-    ) -> Duration {
-        duration(self.number(key, default, range))
-    }
-
-    /// Whole seconds.
-    pub(super) fn whole_seconds(
-        &mut self,
-        key: &'static str,
-        default: u64,
-        range: impl RangeBounds<u64>,
-    ) -> Duration {
-        duration(self.integer(key, default, range) as f64)
-    }
-
-    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
-        self.field(key, default, bool::to_string, Item::boolean)
-    }
-
-    pub(super) fn text(&mut self, key: &'static str, default: &str) -> String {
-        self.field(key, default.to_owned(), |text| json!(text).to_string(), Item::text)
-    }
-
-    /// As `nullable`, where an empty text means null too.
-    pub(super) fn optional<T>(
-        &mut self,
-        key: &'static str,
-        show: impl Fn(&T) -> String,
-        parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
-    ) -> Option<T> {
-        let show = |value: &Option<T>| value.as_ref().map_or("null".to_owned(), &show);
-        self.field(key, None, show, |item| match item.value.as_ref() {
-            Value::Null => Ok(None),
-            Value::String(text) if text.trim().is_empty() => Ok(None),
-            _ => parse(item).map(Some),
-        })
-    }
-
-    pub(super) fn optional_text(&mut self, key: &'static str) -> Option<String> {
-        self.optional(key, |text| json!(text).to_string(), Item::text)
-    }
-
-    /// A text that must be there and say something.
-    pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> String {
-        let show = |text: &String| json!(text).to_string();
-        self.required_field(key, &format!("a text such as {example}"), show, Item::filled_text)
-    }
-
-    /// A field that must be there.
-    pub(super) fn required_field<T: Default>(
-        &mut self,
-        key: &'static str,
-        allowed: &str,
-        show: impl Fn(&T) -> String,
-        parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
-    ) -> T {
-        if !self.required(key, allowed) {
-            return T::default();
-        }
-        let Some(Ok(item)) = self.item(key) else { return T::default() };
-        let value = parse(&item).map_err(|fault| item.report(fault, "change it")).unwrap_or_default();
-        self.reader.effective(&item.path, show(&value), false);
-        value
-    }
-
     /// Notes a problem when a key is missing.
     pub(super) fn required(&mut self, key: &'static str, allowed: &str) -> bool {
         let there = self.raw(key).is_some();
@@ -279,38 +134,6 @@ impl<'a> Section<'a> {
             self.problem(key, "missing", allowed, "add it");
         }
         there
-    }
-
-    pub(super) fn texts(&mut self, key: &'static str, default: &[&str]) -> Vec<String> {
-        let default = default.iter().map(|text| (*text).to_owned()).collect();
-        self.field(key, default, |texts: &Vec<String>| json!(texts).to_string(), Item::texts)
-    }
-
-    /// One of a few words.
-    pub(super) fn choice<T: Copy + PartialEq>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        words: &[(&str, T)],
-    ) -> T {
-        let word =
-            |value: &T| words.iter().find(|(_, meaning)| meaning == value).map_or("", |(word, _)| word);
-        self.field(
-            key,
-            default,
-            |value| quoted(word(value)),
-            |item| {
-                let text = item.value.as_str();
-                let found = words.iter().find(|(word, _)| Some(*word) == text);
-                let all: Vec<String> = words.iter().map(|(word, _)| quoted(word)).collect();
-                found.map(|(_, meaning)| *meaning).ok_or_else(|| item.wrong(&all.join(" or ")))
-            },
-        )
-    }
-
-    /// A path of a file or folder.
-    pub(super) fn path(&mut self, key: &'static str, default: &str) -> PathBuf {
-        self.field(key, default.to_owned(), |text| json!(text).to_string(), Item::filled_text).into()
     }
 
     /// An object within this one.
@@ -378,9 +201,4 @@ impl<'a> Item<'a> {
         };
         Some(Section::read(self.reader, self.path, Some(members), false, read))
     }
-}
-
-/// Seconds as a duration; what is longer than 30 years counts as 30 years.
-pub(super) fn duration(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_SECONDS))
 }

@@ -53,9 +53,6 @@ fn req_009_the_example_loads_without_a_warning() {
     assert!(!loaded.config.triggers.is_empty());
 }
 
-/// Fields that are accepted for old files only, or stand for another one that the example has.
-const LEFT_OUT: [&str; 0] = [];
-
 #[test]
 fn req_009_the_example_has_every_field() {
     let loaded = with_every_variable(EXAMPLE);
@@ -67,10 +64,8 @@ fn req_009_the_example_has_every_field() {
         .filter(|field| !field.is_default)
         .map(|field| general(&field.place))
         .collect();
-    let missing: Vec<&str> = left_to_default
-        .into_iter()
-        .filter(|place| !said.contains(&general(place)) && !LEFT_OUT.contains(place))
-        .collect();
+    let missing: Vec<&str> =
+        left_to_default.into_iter().filter(|place| !said.contains(&general(place))).collect();
     assert_eq!(missing, [""; 0]);
     // Optional objects are there at least once, so that their fields are.
     for object in ["price.input_per_million", "health_check.kind"] {

@@ -124,7 +124,6 @@ fn full() -> Value {
             "price": {"input_per_million": 1, "output_per_million": 2},
             "health_check": {"interval_seconds": 60},
         }},
-        "admin": null,
     });
     serde_json::from_str(&text(over)).unwrap()
 }
@@ -158,8 +157,7 @@ fn req_009_every_range_ends_where_it_should() {
         for value in outside {
             let problems = problems_with(path, value, unit);
             assert_eq!(places(&problems), [path], "{path} = {value}");
-            let found = format!("the number {}", (value * 1e6).round() / 1e6);
-            assert!(problems[0].found.starts_with(&found[..found.len().min(14)]), "{}", problems[0]);
+            assert_eq!(problems[0].found, format!("the number {value}"));
             let range = if most == OPEN { format!("{least} or more") } else { format!("{least} to {most}") };
             assert!(problems[0].allowed.ends_with(&range), "{}", problems[0]);
         }
@@ -172,10 +170,9 @@ fn req_009_every_range_ends_where_it_should() {
 
 #[test]
 fn req_009_a_whole_number_has_no_fraction() {
-    for &(path, unit, least, _) in RANGES.iter().filter(|row| row.1 == Whole) {
+    for &(path, _, least, _) in RANGES.iter().filter(|row| row.1 == Whole) {
         let problems = problems_with(path, least + 1.5, Fraction);
         assert_eq!(places(&problems), [path], "{path}");
-        let _ = unit;
     }
 }
 

@@ -16,11 +16,11 @@ static NEXT: AtomicU16 = AtomicU16::new(0);
 /// A loopback port on which nobody listens at the moment. Somebody else may still take it before
 /// the caller does: try again then.
 pub fn free() -> Result<u16> {
-    // Processes begin at different places, so that they rarely try the same port.
-    let start = (std::process::id() % u32::from(COUNT)) as u16;
+    // Processes begin far from each other: a server that is stopped for a moment wants its port back.
+    let start = (std::process::id().wrapping_mul(7919) % u32::from(COUNT)) as u16;
     for _ in 0..COUNT {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
-        let port = FIRST + (start.wrapping_mul(7) % COUNT + step) % COUNT;
+        let port = FIRST + (start + step) % COUNT;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }

@@ -1,4 +1,17 @@
 //! The usual bundle of a story: server, providers, robot, recorder, and the daemon among them.
+//!
+//! ```no_run
+//! # use kryten_testkit::{Behaviour, Exit, Result, World, world::SOON};
+//! # async fn a_broken_provider_turns_the_daemon_failing(binary: &str) -> Result {
+//! let world = World::of(binary).start().await?;
+//! world.provider().always(Behaviour::Status(500, "{}".to_owned()));
+//! world.mention("bob", "are you there?").await?;
+//! world.wait_until("failing", SOON).await?;
+//! assert_eq!(world.ledger().await?["failed"], 1);
+//! assert_eq!(world.stop().await?, Exit::Code(0));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::path::Path;
 use std::time::Duration;

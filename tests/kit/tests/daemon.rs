@@ -1,26 +1,16 @@
 //! The daemon's launcher, tried with a shell script in the daemon's place.
 
+mod script;
+
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use kryten_testkit::{Behaviour, Context as _, Daemon, Exit, Launch, Mark, Provider, Result, World};
+use kryten_testkit::{Behaviour, Daemon, Exit, Launch, Mark, Provider, Result};
+use script::script;
 use serde_json::json;
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// A script to be started in the daemon's place, and the folder that it lies in. A child writes it:
-/// a file that this process had open for writing could still be open in some other test's child,
-/// and then it can't be run.
-fn script(body: &str) -> Result<(TempDir, PathBuf)> {
-    let folder = TempDir::new().context("making a folder")?;
-    let path = folder.path().join("daemon");
-    let write = r##"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod +x "$2""##;
-    let status = Command::new("/bin/sh").args(["-c", write, "sh", body]).arg(&path).status();
-    assert!(status.context("writing a script")?.success());
-    Ok((folder, path))
-}
 
 fn start(body: &str) -> Result<(TempDir, Daemon)> {
     let (folder, path) = script(body)?;
@@ -102,7 +92,7 @@ async fn a_restarted_one_finds_its_folder_as_it_was() -> Result {
 #[tokio::test]
 async fn its_memory_and_processor_time_are_known() -> Result {
     let (_folder, daemon) =
-        start("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; exec sleep 60")?;
+        start("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; kill -STOP $$")?;
     daemon.wait_for_log(Mark::START, SOON, |line| line == "done").await?;
     let (memory, time) = (daemon.resident_bytes()?, daemon.cpu_time()?);
     assert!((100_000..100_000_000).contains(&memory), "{memory}");
@@ -120,30 +110,4 @@ async fn its_http_server_is_found_by_its_log_and_asked() -> Result {
     assert_eq!(daemon.health().await?["status"], "failing");
     assert_eq!(provider.requests().all()[0].path, "/readyz");
     Ok(())
-}
-
-#[tokio::test]
-async fn a_world_says_why_its_daemon_did_not_get_up() -> Result {
-    let (_folder, path) = script("echo 'no such option' >&2; exit 2")?;
-    let error = World::of(path).start().await.expect_err("a script that exits got up").to_string();
-    assert!(error.contains("Code(2)") && error.contains("no such option"), "{error}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_world_is_wired_as_it_was_asked_for() -> Result {
-    let (_folder, path) = script("cat config.json; exec sleep 60")?;
-    let world = World::of(path).providers(2).proxied().config(json!({ "metrics": { "host": "::1" } }));
-    let mut world = world.start_at_once().await?;
-    let proxy = world.proxy()?.address();
-    assert_eq!(world.config["nats"]["servers"], json!([format!("nats://{proxy}")]));
-    assert_eq!(world.config["metrics"], json!({ "port": 0, "host": "::1" }));
-    assert_eq!(world.config["default_provider_priority"], json!(["first", "second"]));
-    assert_eq!(world.config["llm_providers"]["second"]["base_url"], json!(world.providers[1].base_url()));
-    world.server.kill().await?;
-    world.restart_server().await?;
-    let through =
-        async_nats::connect(format!("nats://{proxy}")).await.context("connecting through the proxy")?;
-    through.publish("kryten.word", "back".into()).await.context("publishing")?;
-    world.recorder.wait_for("kryten.word", SOON, |_| true).await.map(drop)
 }

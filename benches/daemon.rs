@@ -1,0 +1,114 @@
+//! What the daemon costs, measured from outside on the real binary: `make bench`.
+//!
+//! Each figure is printed beside its goal. Nothing here fails because a machine is slow; it fails
+//! when something doesn't work.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kryten_testkit::provider::{Behaviour, distinct_text};
+use kryten_testkit::world::{SOON, World};
+use kryten_testkit::{Mark, Result};
+use serde_json::json;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
+const STARTS: usize = 20;
+const IDLE: Duration = Duration::from_secs(60);
+const MENTIONS: usize = 100;
+const PROVIDER_TAKES: Duration = Duration::from_millis(500);
+
+fn main() -> Result {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        first_heartbeat().await?;
+        burst().await?;
+        idle().await
+    })
+}
+
+/// From exec to the first heartbeat, as a second client on the bus sees it.
+async fn first_heartbeat() -> Result {
+    let mut world = World::of(BINARY).start().await?;
+    let mut taken = Vec::new();
+    for _ in 0..STARTS {
+        world.stop().await?;
+        world.recorder.settle(SOON).await?;
+        let mark = world.recorder.mark();
+        world.daemon.restart()?;
+        let started = world.daemon.started();
+        let beat = world.wait_for_beat(mark, SOON, |_| true).await?;
+        taken.push(beat.at.saturating_duration_since(started));
+    }
+    taken.sort_unstable();
+    let figure = |index: usize| milliseconds(taken[index]);
+    println!(
+        "first heartbeat after exec: median {}, worst of {STARTS} {} (goal: 25 ms)",
+        figure(STARTS / 2),
+        figure(STARTS - 1)
+    );
+    Ok(())
+}
+
+/// A hundred mentions at once, with limits set wide and a provider that takes half a second.
+async fn burst() -> Result {
+    let wide = json!({
+        "chat_min_delay": 0, "chat_jitter": 0,
+        "outbox": {"max_lines": 1000},
+        "spam_detection": {"enabled": false},
+        "loop_guard": {"max_replies_in_a_row": 0}
+    });
+    let world = World::of(BINARY).config(wide).start().await?;
+    let answers = AtomicU64::new(0);
+    world.provider().always(Behaviour::choose(move |_| {
+        let number = answers.fetch_add(1, Ordering::Relaxed);
+        Behaviour::AnswerAfter(PROVIDER_TAKES, distinct_text(number))
+    }));
+    let mark = world.robot.says.mark();
+    let mut said = 0;
+    let began = Instant::now();
+    for number in 0..MENTIONS {
+        world.mention(&format!("user{number}"), &format!("tell me about film number {number}")).await?;
+    }
+    world
+        .robot
+        .says
+        .wait_since(mark, "a hundred answers", SOON, |_| {
+            said += 1;
+            said == MENTIONS
+        })
+        .await?;
+    let taken = began.elapsed();
+    let ledger = world.ledger().await?;
+    assert_eq!(ledger["sent"], MENTIONS, "every mention is answered: {ledger}");
+    println!(
+        "{MENTIONS} mentions at once, provider takes {}: all answered after {} (goal: 1000 ms)",
+        milliseconds(PROVIDER_TAKES),
+        milliseconds(taken)
+    );
+    Ok(())
+}
+
+/// Memory and processor time of a daemon that only beats and proves its link.
+async fn idle() -> Result {
+    println!("idle: measuring for {} s", IDLE.as_secs());
+    let world = World::of(BINARY)
+        .config(json!({"service_metadata": {"heartbeat_interval_seconds": 10}}))
+        .start()
+        .await?;
+    let until = Instant::now() + IDLE;
+    let before = world.daemon.cpu_time()?;
+    let beats = world.recorder.all("kryten.service.heartbeat.*").len();
+    tokio::time::sleep_until(until.into()).await;
+    let used = world.daemon.cpu_time()?.saturating_sub(before);
+    let share = used.as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+    let heard = world.recorder.since(Mark::START, "kryten.service.heartbeat.*").len() - beats;
+    println!(
+        "idle with HTTP, link proof and a beat each 10 s: {:.1} MiB resident (goal: 10), {share:.3} % of a core (goal: 0.1), {heard} beats",
+        world.daemon.resident_bytes()? as f64 / 1_048_576.0
+    );
+    Ok(())
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1_000.0)
+}
