@@ -29,6 +29,7 @@ pub struct Intake {
     health: HealthMonitor,
     progress: Progress,
     warned: HashMap<&'static str, Moment>,
+    warned_of_domain: bool,
 }
 
 impl Intake {
@@ -40,7 +41,15 @@ impl Intake {
         health: HealthMonitor,
     ) -> Self {
         let progress = health.progress(Component::Intake);
-        Self { rooms, max_event_bytes, clock, health, progress, warned: HashMap::new() }
+        Self {
+            rooms,
+            max_event_bytes,
+            clock,
+            health,
+            progress,
+            warned: HashMap::new(),
+            warned_of_domain: false,
+        }
     }
 
     /// Takes messages until a stop is asked for; then the subscription is dropped.
@@ -78,19 +87,23 @@ impl Intake {
 
     /// With several rooms of one token the domain decides; a single room takes what comes.
     fn room_of(&mut self, now: Moment, domain: Option<&str>) -> Option<usize> {
-        let Some(domain) = domain else { return (self.rooms.len() == 1).then_some(0) };
+        let only = (self.rooms.len() == 1).then_some(0);
+        let Some(domain) = domain else {
+            if only.is_none() {
+                self.drop_malformed(now, "no domain");
+            }
+            return only;
+        };
         let same = |room: &RoomName| room.domain().eq_ignore_ascii_case(domain.trim());
-        if let Some(index) = self.rooms.iter().position(|(room, _)| same(room)) {
-            return Some(index);
-        }
-        if self.is_news(now, "another domain") {
+        let named = self.rooms.iter().position(|(room, _)| same(room));
+        if named.is_none() && !std::mem::replace(&mut self.warned_of_domain, true) {
             warn!(
                 domain = ?domain.chars().take(100).collect::<String>(),
                 room = %self.rooms[0].0,
-                "events name another domain than the configured one"
+                "events name another domain than the configured one; said once"
             );
         }
-        (self.rooms.len() == 1).then_some(0)
+        named.or(only)
     }
 
     fn chat(&mut self, now: Moment, index: usize, chat: ChatMessage) {

@@ -1,38 +1,33 @@
 //! The service: what it is made of, and in which order it starts and stops. Read this first.
 
+mod chat;
 mod parts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::bus::Bus;
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::decider::DeciderLoop;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
-use crate::llm::Router;
 use crate::ops::http;
-use crate::outbox::Tools;
-use crate::reply::ReplyTools;
-use crate::robot::RobotWatch;
-use crate::shutdown::{Shutdown, StopReason};
+use crate::shutdown::{LAST_MOMENT, Shutdown, Signals, StopReason};
 use crate::tasks::{Task, spawn};
-use parts::{about, controls, http_state, identity, intakes, listen, outboxes};
+use chat::Chat;
+use parts::{Common, about, controls, http_state, identity, listen};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
-/// What a task of the last stage gets when the deadline has passed already.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// How the service ended.
 #[derive(Debug)]
@@ -59,9 +54,12 @@ pub enum ServiceError {
     /// The link to NATS is given up.
     #[error(transparent)]
     Link(#[from] LinkFailure),
+    /// Nobody could stop us.
+    #[error("can't listen to signals: {0}")]
+    Signals(std::io::Error),
     /// A fault of ours.
-    #[error("{0}")]
-    Internal(String),
+    #[error("the task {0} panicked")]
+    Panicked(&'static str),
 }
 
 /// Runs the service until somebody asks it to stop, or it can't go on.
@@ -69,43 +67,44 @@ pub enum ServiceError {
 /// # Errors
 /// See [`ServiceError`].
 pub async fn run(config: Arc<Config>, clock: Clock) -> Result<Ended, ServiceError> {
-    let shutdown = Shutdown::default();
-    let signals = spawn("signals", &shutdown, shutdown.clone().listen());
+    let signals = Signals::install().map_err(ServiceError::Signals)?;
     let listener = listen(&config).await?;
-    let service = Service::start(config, clock, shutdown.clone(), listener);
+    let shutdown = Shutdown::default();
+    let service = Service::start(config, clock, shutdown.clone(), signals, listener);
     shutdown.stop_taking.cancelled().await;
-    let ended = service.stop().await;
-    drop(signals);
-    ended
+    service.stop().await
 }
 
 /// Everything that runs, in the order of its end.
 struct Service {
     clock: Clock,
-    config: Arc<Config>,
+    deadline: Duration,
     shutdown: Shutdown,
     health: HealthMonitor,
-    bus: Bus,
-    giving_up: Task,
-    intakes: Vec<Task>,
-    decider: Task,
-    outboxes: Vec<Task>,
+    /// Intakes, decider, outboxes: each ends by itself once those before it have ended.
+    work: Vec<Task>,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
     lifecycle: Task<bool>,
     farewell: CancellationToken,
     link: Task<Result<(), LinkFailure>>,
+    /// What nobody waits for: it ends with the link.
     rest: Vec<Task>,
     close: CancellationToken,
 }
 
 impl Service {
     /// Starts everything. Nothing here waits: announcing begins when the link is proven, which is
-    /// when every subscription is confirmed; the first beat follows the first announcement.
-    fn start(config: Arc<Config>, clock: Clock, shutdown: Shutdown, listener: Option<TcpListener>) -> Self {
+    /// when every subscription is confirmed; the first beat follows the first announcement, and
+    /// then we are ready.
+    fn start(
+        config: Arc<Config>,
+        clock: Clock,
+        shutdown: Shutdown,
+        signals: Signals,
+        listener: Option<TcpListener>,
+    ) -> Self {
         let identity = Arc::new(identity(&config, clock));
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let about = about(&config, address);
         let health = HealthMonitor::new(
             clock.now(),
             config.llm_providers.iter().map(|provider| provider.name.clone()),
@@ -113,96 +112,74 @@ impl Service {
         );
         let (mut keeper, bus) =
             LinkKeeper::new(config.nats.clone(), &identity.service, clock, health.clone());
+        let common = Common { config, identity, clock, health, bus, shutdown };
+        let Common { config, identity, health, bus, shutdown, .. } = &common;
         let close = CancellationToken::new();
-        let mut rest = Vec::new();
+        let on_close = |name, future| spawn(name, shutdown, until(close.clone(), future));
 
-        // Chat: intake → queue per room → decider → reply tasks → outbox per room.
-        let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), clock, health.clone());
-        let intakes = intakes(&config, queues, &mut keeper, clock, &health, &shutdown);
+        // What we do: chat. What others tell us: control, in a lane of its own.
         let (robot_notices, robot_inbox) = mpsc::channel(NOTICES);
-        let (robot_watch, cytube_away) =
-            RobotWatch::new(&config.rooms, bus.clone(), clock, health.clone(), decider.clone(), robot_inbox);
-        let tools = Tools {
-            config: config.clone(),
-            identity: identity.clone(),
-            bus: bus.clone(),
-            clock,
-            health: health.clone(),
-            decider: decider.clone(),
-            give_up: shutdown.give_up.clone(),
-        };
-        let (outboxes, outbox_handles) = outboxes(cytube_away, &tools, &shutdown);
-        let router = Router::new(
-            &config.llm_providers,
-            &config.default_provider_priority,
-            config.retry_strategy.clone(),
-            config.circuit_breaker.clone(),
-            health.clone(),
-            clock,
-        );
-        let warm_up = router.clone();
-        rest.push(spawn("warm-up", &shutdown, async move { warm_up.warm_up().await }));
-        let reply_tools =
-            ReplyTools { router, outboxes: Arc::new(outbox_handles), give_up: shutdown.give_up.clone() };
-        let decider_task = spawn("decider", &shutdown, decider_loop.run(reply_tools, shutdown.clone()));
-
-        // Control: a lane of its own.
+        let chat = Chat::start(&common, &mut keeper, robot_inbox);
         let (notices, inbox) = mpsc::channel(NOTICES);
         let listeners = Listeners { lifecycle: notices, robot: robot_notices };
-        rest.extend(controls(&config, &identity.service, &mut keeper, &listeners, &shutdown));
-        drop(listeners);
-        rest.push(spawn("robot watch", &shutdown, until(close.clone(), robot_watch.run())));
+        let mut rest = controls(&common, &mut keeper, &listeners);
 
-        // Truth about ourselves: lifecycle, heartbeat, HTTP, the second's tick.
-        let beat_now = BeatNow::default();
-        let (lifecycle, announced) = Lifecycle::new(LifecycleParts {
-            identity: (*identity).clone(),
-            about: about.clone(),
+        // What we say about ourselves: lifecycle, then heartbeat, then ready.
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let about = about(config, address);
+        let (ready, is_ready) = watch::channel(false);
+        let beat_now = config.service.enable_heartbeats.then(BeatNow::default);
+        let (farewell, stop_beating) = (CancellationToken::new(), CancellationToken::new());
+        let heartbeat = beat_now.clone().map(|beat_now| {
+            let publisher = HeartbeatPublisher {
+                identity: (**identity).clone(),
+                about: about.clone(),
+                interval: config.service.heartbeat_interval,
+                spam_detection: config.spam_detection.enabled,
+                bus: bus.clone(),
+                clock,
+                health: health.clone(),
+                decider: chat.decider.clone(),
+                beat_now,
+                ready: ready.clone(),
+            };
+            spawn("heartbeat", shutdown, publisher.run(stop_beating.clone()))
+        });
+        let lifecycle = Lifecycle::new(LifecycleParts {
+            identity: (**identity).clone(),
+            about,
             discovery: config.service.enable_service_discovery,
             group_restart: config.group_restart.enabled,
             bus: bus.clone(),
             clock,
             health: health.clone(),
             notices: inbox,
-            beat_now: beat_now.clone(),
+            beat_now,
+            ready,
             shutdown: shutdown.clone(),
         });
-        let (farewell, stop_beating) = (CancellationToken::new(), CancellationToken::new());
-        let heartbeat = config.service.enable_heartbeats.then(|| {
-            let publisher = HeartbeatPublisher {
-                identity: (*identity).clone(),
-                about,
-                interval: config.service.heartbeat_interval,
-                spam_detection: config.spam_detection.enabled,
-                bus: bus.clone(),
-                clock,
-                health: health.clone(),
-                decider: decider.clone(),
-                beat_now,
-            };
-            spawn("heartbeat", &shutdown, publisher.run(stop_beating.clone()))
-        });
-        if let Some(listener) = listener {
-            let state = http_state(&config, &identity, clock, &health, &shutdown, announced);
-            rest.push(spawn("http", &shutdown, http::serve(listener, state, close.clone())));
-        }
-        rest.push(spawn("health tick", &shutdown, until(close.clone(), tick(health.clone(), clock))));
+        let lifecycle = spawn("lifecycle", shutdown, lifecycle.run(farewell.clone()));
 
-        let lifecycle = spawn("lifecycle", &shutdown, lifecycle.run(farewell.clone()));
-        let link = spawn("link", &shutdown, keep_link(keeper, close.clone(), shutdown.clone()));
+        // What lasts to the end.
+        rest.push(on_close("robot watch", chat.robot_watch.run().boxed()));
+        rest.push(on_close("warm-up", chat.warm_up.boxed()));
+        rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
+        rest.push(on_close("signals", shutdown.clone().heed(signals).boxed()));
         let deadline = config.service.graceful_shutdown_timeout;
         let giving_up = shutdown.clone().give_up_in_time(bus.clone(), clock, deadline);
-        let giving_up = spawn("deadline", &shutdown, until(close.clone(), giving_up));
+        rest.push(on_close("deadline", giving_up.boxed()));
+        if let Some(listener) = listener {
+            let state = http_state(&common, is_ready);
+            rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));
+        }
+        let link = spawn("link", shutdown, keep_link(keeper, close.clone(), shutdown.clone()));
+        let Common { health, shutdown, .. } = common;
         Self {
             clock,
-            config,
+            deadline,
             shutdown,
             health,
-            bus,
-            giving_up,
-            intakes,
-            decider: decider_task,
-            outboxes,
+            work: chat.tasks,
             heartbeat,
             stop_beating,
             lifecycle,
@@ -215,49 +192,45 @@ impl Service {
 
     /// Stops everything, in stages: whatever owes something is waited for before what it needs.
     async fn stop(self) -> Result<Ended, ServiceError> {
-        let deadline = self.config.service.graceful_shutdown_timeout;
         let reason = self.shutdown.reason().cloned().unwrap_or(StopReason::Sigterm);
-        info!(%reason, deadline_seconds = deadline.as_secs_f64(), "stopping");
-        let left = || deadline.saturating_sub(self.shutdown.asked_ago()).max(LAST_MOMENT);
+        info!(%reason, deadline_seconds = self.deadline.as_secs_f64(), "stopping");
 
         // 1. No more chat. 2. What is queued is refused, replies are finished. 3. Lines are said.
-        for intake in self.intakes {
-            intake.ended_within(left()).await;
-        }
-        self.decider.ended_within(left()).await;
-        for outbox in self.outboxes {
-            outbox.ended_within(left()).await;
+        let overdue = self.shutdown.clone().overdue().shared();
+        for task in self.work {
+            task.ended_before(overdue.clone()).await;
         }
         // 4. The last beat, then 5. the shutdown event and a round trip behind it.
+        let left = || self.shutdown.left_of(self.deadline);
         self.stop_beating.cancel();
         if let Some(heartbeat) = self.heartbeat {
-            heartbeat.ended_within(left()).await;
+            heartbeat.ended_before(sleep(left())).await;
         }
         let snapshot = self.health.snapshot(self.clock.now());
         self.farewell.cancel();
-        self.lifecycle.ended_within(left()).await;
+        self.lifecycle.ended_before(sleep(left())).await;
         // 6. Nobody needs the link any more.
         self.close.cancel();
-        let link = self.link.ended_within(left()).await;
-        self.giving_up.ended_within(LAST_MOMENT).await;
+        let link = self.link.ended_before(sleep(LAST_MOMENT)).await;
+        let overdue = sleep(LAST_MOMENT).shared();
         for task in self.rest {
-            task.ended_within(LAST_MOMENT).await;
+            task.ended_before(overdue.clone()).await;
         }
-        drop(self.bus);
         let ledger = &snapshot.ledger;
+        let abandoned = ledger.abandoned + ledger.in_flight;
         info!(
             %reason,
             messages_processed = snapshot.messages_processed,
             responses_sent = snapshot.responses_sent,
             errors = snapshot.errors,
-            replies_abandoned = ledger.abandoned + ledger.in_flight,
+            replies_abandoned = abandoned,
             replies_in_doubt = ledger.in_doubt,
             "stopped"
         );
-        match (link, &reason) {
+        match (link, self.shutdown.panicked_task()) {
             (Some(Err(failure)), _) => Err(failure.into()),
-            (_, StopReason::Error(text)) => Err(ServiceError::Internal(text.clone())),
-            _ => Ok(Ended { reason, abandoned: ledger.abandoned + ledger.in_flight > 0 }),
+            (_, Some(task)) => Err(ServiceError::Panicked(task)),
+            _ => Ok(Ended { reason, abandoned: abandoned > 0 }),
         }
     }
 }

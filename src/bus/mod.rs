@@ -124,6 +124,18 @@ impl Bus {
         }
     }
 
+    /// Waits until an echo on this very connection that began at or after `since` was answered:
+    /// what was published on it before has reached the server. False when that connection is lost
+    /// first; a later one proves nothing about it.
+    pub async fn proves(&self, connection: u64, since: Duration) -> bool {
+        let mut link = self.link.clone();
+        let is_present = |link: &Link| link.is_up() && link.connection == connection;
+        self.echo_now.notify_one();
+        link.wait_for(|link| !is_present(link) || link.proof.is_some_and(|proof| proof.began >= since))
+            .await
+            .is_ok_and(|link| is_present(&link))
+    }
+
     /// Whether the link is up with a fresh proof. After a pause of the whole process the last one
     /// is old though the link lives: then the next one is waited for, for a second at most.
     pub async fn is_fresh(&self) -> bool {

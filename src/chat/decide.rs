@@ -15,12 +15,16 @@ use super::context::Line;
 use super::event::ChatMessage;
 use super::listener;
 use super::plan::{Decision, ReplyPlan, Ticket};
-use super::rate_limits::{self, RateLimits};
+use super::rate_limits::{RateLimits, Request, TriggerLimits};
 use super::room::Room;
 use super::rules::Rules;
+use super::spam::Asked;
+use super::triggers::{Found, TriggerKind};
 
 /// Which part of `limits.users_bytes` the rate limits may take.
 const LIMITS_SHARE: usize = 4;
+/// Which part of it the spam detection of all rooms may take.
+const SPAM_SHARE: usize = 2;
 
 /// The one owner of all that decisions hang on.
 #[derive(Debug)]
@@ -29,8 +33,8 @@ pub struct Decider {
     started: DateTime<Utc>,
     limits: RateLimits,
     rooms: HashMap<RoomName, Room>,
-    /// The replies under way, until they are settled.
-    open: HashMap<Ticket, RoomName>,
+    /// The replies under way, until they are settled: where and to whom.
+    open: HashMap<Ticket, (RoomName, Username)>,
     random: StdRng,
     last_ticket: u64,
 }
@@ -71,6 +75,7 @@ impl Decider {
     ) -> Result<ReplyPlan, Reason> {
         let rules = self.rules.clone();
         let config = rules.config();
+        let spam_bytes = config.limits.users_bytes / SPAM_SHARE / config.rooms.len().max(1);
         let room = self.rooms.entry(room_name.clone()).or_default();
 
         pass(listener::drop_reason(&config.ignored_users, message).is_none(), Reason::Listener)?;
@@ -80,27 +85,25 @@ impl Decider {
         pass(!is_own, Reason::Own)?;
         room.loop_guard.heard(now, &config.loop_guard, &message.user);
         pass(!room.duplicates.is_stale(now, self.started, &config.context, message), Reason::Stale)?;
-        let found = rules.mentions.find(&message.text).ok_or(Reason::NoTrigger)?;
+        let found = rules.trigger(&message.text, || self.random.random()).ok_or(Reason::NoTrigger)?;
         pass(room.loop_guard.allows(now, &config.loop_guard), Reason::LoopGuard)?;
-
-        let request = rate_limits::Request {
-            user: &message.user,
-            rank: message.rank.unwrap_or(0.0),
-            kind: found.trigger.kind,
-            trigger: None,
-        };
+        let asked = asked(message, &found);
+        room.spam.check(now, &config.spam_detection, spam_bytes, &asked).map_err(|_| Reason::Spam)?;
+        let request = request(message, &found);
         self.limits.check(now, &config.rate_limits, &request).map_err(|blocked| blocked.reason)?;
 
+        // From here on nothing refuses: what a reply may use up is reserved, until it is settled.
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        room.loop_guard.reserve(now, &config.loop_guard, ticket);
+        room.spam.reserve(now, &config.spam_detection, spam_bytes, &asked, ticket);
+        self.limits.reserve(&request, ticket);
+        self.limits.tidy(now, &config.rate_limits, config.limits.users_bytes / LIMITS_SHARE);
+        self.open.insert(ticket, (room_name.clone(), message.user.clone()));
         let history = match config.context.chat_history_priority {
             Some(_) => room.context.last(config.context.max_chat_history_in_prompt),
             None => Vec::new(),
         };
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        room.loop_guard.reserve(now, &config.loop_guard, ticket);
-        self.limits.reserve(&request, ticket);
-        self.limits.tidy(now, &config.rate_limits, config.limits.users_bytes / LIMITS_SHARE);
-        self.open.insert(ticket, room_name.clone());
         Ok(ReplyPlan {
             room: room_name.clone(),
             ticket,
@@ -110,7 +113,7 @@ impl Decider {
             trigger: found.trigger,
             history,
             correlation_id: self.correlation_id(message),
-            rules: rules.clone(),
+            rules,
         })
     }
 
@@ -127,11 +130,12 @@ impl Decider {
     /// once for each plan.
     pub fn settle(&mut self, ticket: Ticket, spoken: Option<Moment>) {
         self.limits.settle(ticket, spoken);
-        let Some(room) = self.open.remove(&ticket) else { return };
+        let Some((room, user)) = self.open.remove(&ticket) else { return };
         if spoken.is_none()
             && let Some(room) = self.rooms.get_mut(&room)
         {
             room.loop_guard.give_back(ticket);
+            room.spam.give_back(&user, ticket);
         }
     }
 
@@ -159,6 +163,20 @@ impl Decider {
 
 fn pass(holds: bool, reason: Reason) -> Result<(), Reason> {
     if holds { Ok(()) } else { Err(reason) }
+}
+
+fn rank(message: &ChatMessage) -> f64 {
+    message.rank.unwrap_or(0.0)
+}
+
+fn asked<'message>(message: &'message ChatMessage, found: &Found) -> Asked<'message> {
+    let is_mention = found.trigger.kind == TriggerKind::Mention;
+    Asked { user: &message.user, rank: rank(message), text: &message.text, is_mention }
+}
+
+fn request<'message>(message: &'message ChatMessage, found: &'message Found) -> Request<'message> {
+    let trigger = found.limits.map(|limits| TriggerLimits { name: &found.trigger.name, limits });
+    Request { user: &message.user, rank: rank(message), kind: found.trigger.kind, trigger }
 }
 
 fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {

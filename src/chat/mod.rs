@@ -16,8 +16,10 @@ pub mod loop_guard;
 pub mod plan;
 pub mod prompt;
 pub mod rate_limits;
+pub mod repetition;
 pub mod room;
 pub mod rules;
+pub mod spam;
 pub mod triggers;
 pub mod validate;
 

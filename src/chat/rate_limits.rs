@@ -15,7 +15,7 @@ use crate::outcome::Reason;
 
 use self::replies::Replies;
 use super::plan::Ticket;
-use super::triggers::TriggerKind;
+use super::triggers::{OwnLimits, TriggerKind};
 
 mod replies;
 
@@ -46,10 +46,8 @@ pub struct Request<'message> {
 pub struct TriggerLimits<'config> {
     /// The trigger's name.
     pub name: &'config Arc<str>,
-    /// `max_responses_per_hour`.
-    pub max_per_hour: u32,
-    /// `cooldown_seconds`.
-    pub cooldown: Duration,
+    /// How often it may make the bot speak.
+    pub limits: OwnLimits,
 }
 
 /// The first limit that holds.
@@ -105,8 +103,8 @@ impl RateLimits {
         if request.kind == TriggerKind::Mention {
             apart(&self.mentions, settings.mention_cooldown, Reason::MentionCooldown)?;
         }
-        if let Some(limits) = &request.trigger {
-            let trigger = self.triggers.get(limits.name).unwrap_or(&none);
+        if let Some(TriggerLimits { name, limits }) = request.trigger {
+            let trigger = self.triggers.get(name).unwrap_or(&none);
             most(trigger, HOUR, limits.max_per_hour, Reason::TriggerHour)?;
             apart(trigger, limits.cooldown, Reason::TriggerCooldown)?;
         }
@@ -118,7 +116,7 @@ impl RateLimits {
         let slot = Slot {
             user: request.user.clone(),
             is_mention: request.kind == TriggerKind::Mention,
-            trigger: request.trigger.map(|limits| limits.name.clone()),
+            trigger: request.trigger.map(|trigger| trigger.name.clone()),
         };
         for replies in self.counting(&slot) {
             replies.open();

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::duplicates::Duplicates;
 use super::identity::Identity;
 use super::loop_guard::LoopGuard;
+use super::spam::Spam;
 
 /// The state of one room. Limits that hold for the whole service are kept elsewhere.
 #[derive(Debug, Default)]
@@ -12,4 +13,5 @@ pub struct Room {
     pub(super) identity: Identity,
     pub(super) duplicates: Duplicates,
     pub(super) loop_guard: LoopGuard,
+    pub(super) spam: Spam,
 }

@@ -7,7 +7,9 @@ use crate::names::Username;
 
 use super::format::Formatter;
 use super::identity::Names;
+use super::triggers::Found;
 use super::triggers::mention::Mentions;
+use super::triggers::words::TriggerWords;
 
 /// What decisions are made by. Compiling takes time, so it is done elsewhere and swapped in with
 /// [`super::decide::Decider::adopt`].
@@ -15,7 +17,8 @@ use super::triggers::mention::Mentions;
 pub struct Rules {
     config: Arc<Config>,
     character_name: Username,
-    pub(super) mentions: Mentions,
+    mentions: Mentions,
+    trigger_words: TriggerWords,
     pub(super) formatter: Formatter,
 }
 
@@ -25,14 +28,20 @@ impl Rules {
         let personality = &config.personality;
         let names = personality.name_variations.iter().chain([&personality.character_name]);
         let mentions = Mentions::new(names.map(String::as_str));
+        let trigger_words = TriggerWords::new(&config.triggers);
         let formatter = Formatter::new(&config.formatting, &personality.character_name);
         let character_name = Username::new(personality.character_name.trim());
-        Arc::new(Self { config, character_name, mentions, formatter })
+        Arc::new(Self { config, character_name, mentions, trigger_words, formatter })
     }
 
     /// The configuration itself.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What makes the bot answer a text: its name, else a trigger word whose chance falls right.
+    pub(super) fn trigger(&self, text: &str, roll: impl FnMut() -> f64) -> Option<Found> {
+        self.mentions.find(text).or_else(|| self.trigger_words.find(text, roll))
     }
 
     /// The names that the configuration gives us.

@@ -1,8 +1,11 @@
 //! What makes the bot speak.
 
 pub mod mention;
+mod phrase;
+pub mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::names::ProviderName;
 
@@ -49,4 +52,15 @@ pub struct Found {
     pub trigger: Trigger,
     /// The message without the words that triggered.
     pub cleaned: String,
+    /// The trigger's own limits, where it has some.
+    pub limits: Option<OwnLimits>,
+}
+
+/// How often one trigger may make the bot speak, for all users together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnLimits {
+    /// `max_responses_per_hour`; 0 is never.
+    pub max_per_hour: u32,
+    /// `cooldown_seconds`.
+    pub cooldown: Duration,
 }

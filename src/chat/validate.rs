@@ -9,7 +9,8 @@ use crate::outcome::Reason;
 const TELLING_WORD: usize = 4;
 
 /// Checks an answer before it is formatted; `question` is the message as it was written. Lengths
-/// are in characters. (Repetition is judged where lines are sent, in their order.)
+/// are in characters. (Repetition is judged where
+/// lines are sent, in their order: [`super::repetition`].)
 ///
 /// # Errors
 /// The reason for which it is rejected.

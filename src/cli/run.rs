@@ -42,7 +42,7 @@ pub fn run(loaded: Loaded) -> ExitCode {
                 }
                 ServiceError::Link(LinkFailure::Refused(_)) => exit::REFUSED,
                 ServiceError::Link(LinkFailure::Settings(_)) => exit::CONFIG,
-                ServiceError::Internal(_) => exit::UNEXPECTED,
+                ServiceError::Signals(_) | ServiceError::Panicked(_) => exit::UNEXPECTED,
             }
         }
     };

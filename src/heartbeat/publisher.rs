@@ -1,9 +1,8 @@
 //! The publisher's task: prove, look, publish, and go on whatever happens.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -19,13 +18,15 @@ use crate::health::{Component, HealthMonitor, Progress};
 const DECIDER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks for a beat at once. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct BeatNow(Arc<Notify>);
+#[derive(Debug, Clone, Default)]
+pub struct BeatNow(watch::Sender<u64>);
 
 impl BeatNow {
-    /// Asks for a beat at once, besides the regular ones. The first asking starts the publisher.
-    pub fn beat_now(&self) {
-        self.0.notify_one();
+    /// The link's connection with this number has been announced: beats at once, besides the
+    /// regular beats, if that is news. Beats go out on no other connection, since nobody heeds the
+    /// beats of a service that has not said who it is.
+    pub fn beat_now(&self, connection: u64) {
+        self.0.send_if_modified(|announced| std::mem::replace(announced, connection) != connection);
     }
 }
 
@@ -49,6 +50,8 @@ pub struct HeartbeatPublisher {
     pub decider: DeciderHandle,
     /// Who asks for one at once.
     pub beat_now: BeatNow,
+    /// Told when the first beat is out, the last step of the start.
+    pub ready: watch::Sender<bool>,
 }
 
 impl HeartbeatPublisher {
@@ -59,34 +62,44 @@ impl HeartbeatPublisher {
     pub async fn run(self, stop: CancellationToken) {
         let progress = self.health.progress(Component::Heartbeat);
         let mut decider = ProvenDecider::new(&self);
-        if stop.run_until_cancelled(self.beat_now.0.notified()).await.is_none() {
+        let mut announced = self.beat_now.0.subscribe();
+        if stop.run_until_cancelled(announced.changed()).await.is_none() {
             return;
         }
         let mut schedule = BeatSchedule::new(self.clock.now().elapsed, self.interval);
         schedule.take(self.clock.now().elapsed);
         loop {
             progress.due(self.clock.now().elapsed + DECIDER_PATIENCE);
-            self.beat(&mut decider).await;
+            let connection = *announced.borrow_and_update();
+            if self.beat(&mut decider, connection).await {
+                self.ready.send_replace(true);
+            }
             let next = schedule.next();
             progress.due(next);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.beat_now.0.notified() => {}
+                _ = announced.changed() => {}
                 () = sleep(next.saturating_sub(self.clock.now().elapsed)) => {
                     schedule.take(self.clock.now().elapsed);
                 }
             }
         }
         progress.end();
-        self.beat(&mut decider).await;
+        let connection = *announced.borrow();
+        self.beat(&mut decider, connection).await;
     }
 
-    async fn beat(&self, decider: &mut ProvenDecider) {
+    /// Whether the beat is out.
+    async fn beat(&self, decider: &mut ProvenDecider, connection: u64) -> bool {
         let (decider, is_fresh) = tokio::join!(decider.probe(&self.clock), self.bus.is_fresh());
         if !is_fresh {
             debug!("no heartbeat: the link to NATS is down or unproven");
-            return;
+            return false;
+        }
+        if self.bus.link().connection != connection {
+            debug!("no heartbeat: the link to NATS is back, and will be announced before");
+            return false;
         }
         let snapshot = self.health.snapshot(self.clock.now());
         let beat = Beat {
@@ -98,15 +111,21 @@ impl HeartbeatPublisher {
         let service = &self.identity.service;
         let heartbeat = wire::heartbeat(&self.identity, &snapshot, &beat);
         let lifecycle = wire::lifecycle_heartbeat(&self.identity, &self.about, &snapshot);
-        let published = match self.bus.publish(&subjects::heartbeat(service), heartbeat).await {
-            Ok(()) => self.bus.publish(&subjects::lifecycle_heartbeat(service), lifecycle).await,
-            Err(error) => Err(error),
-        };
+        // Each has listeners of its own, so neither hangs on the other's success.
+        let one_is_out = self.publish(&subjects::heartbeat(service), heartbeat).await;
+        self.publish(&subjects::lifecycle_heartbeat(service), lifecycle).await || one_is_out
+    }
+
+    async fn publish(&self, subject: &str, payload: Vec<u8>) -> bool {
+        let published = self.bus.publish(subject, payload).await;
         match published {
             Ok(()) => {}
-            Err(PublishError::LinkDown) => debug!("no heartbeat: the link to NATS went down"),
-            Err(error) => warn!(%error, "a heartbeat could not be published; the next one is tried as usual"),
+            Err(PublishError::LinkDown) => debug!(subject, "no heartbeat: the link to NATS went down"),
+            Err(error) => {
+                warn!(subject, %error, "a heartbeat could not be published; the next one is tried as usual");
+            }
         }
+        published.is_ok()
     }
 }
 
@@ -133,5 +152,12 @@ impl ProvenDecider {
             self.owes.end();
         }
         answered_after
+    }
+}
+
+/// Behind the last beat nobody asks any more, and the decider owes nothing.
+impl Drop for ProvenDecider {
+    fn drop(&mut self) {
+        self.owes.end();
     }
 }

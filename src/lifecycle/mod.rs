@@ -10,14 +10,14 @@ pub mod restart;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::bus::wire::{self, About, GroupRestart, Identity, Occasion};
 use crate::bus::{Bus, PublishError, subjects};
 use crate::clock::Clock;
-use crate::health::{Component, HealthMonitor};
+use crate::health::{Component, HealthMonitor, cut};
 use crate::heartbeat::BeatNow;
 use crate::shutdown::{LINK_HOPE, Shutdown, StopReason};
 use control::Notice;
@@ -43,8 +43,10 @@ pub struct LifecycleParts {
     pub health: HealthMonitor,
     /// What the control subjects bring.
     pub notices: mpsc::Receiver<Notice>,
-    /// Lets the heartbeat beat at once.
-    pub beat_now: BeatNow,
+    /// Lets the heartbeat beat at once; none when heartbeats are switched off.
+    pub beat_now: Option<BeatNow>,
+    /// Told when the announcement is out, where no beat follows it as the last step of the start.
+    pub ready: watch::Sender<bool>,
     /// What a group restart asks for.
     pub shutdown: Shutdown,
 }
@@ -52,30 +54,26 @@ pub struct LifecycleParts {
 /// The lifecycle handler. See [`Lifecycle::run`].
 pub struct Lifecycle {
     parts: LifecycleParts,
-    announced: watch::Sender<bool>,
     gate: AnnounceGate,
     polls: PollCounter,
     restart: PendingRestart,
     instances: Instances,
-    /// The number of the connection that was announced last.
-    announced_connection: u64,
+    /// The number of the connection for which an announcement was wanted last.
+    known_connection: u64,
 }
 
 impl Lifecycle {
-    /// The handler, and whether it has announced the service yet.
-    pub fn new(parts: LifecycleParts) -> (Self, watch::Receiver<bool>) {
-        let (announced, receiver) = watch::channel(false);
+    /// The handler; [`Self::run`] has to be called.
+    pub fn new(parts: LifecycleParts) -> Self {
         let instances = Instances::new(parts.identity.instance_id.clone());
-        let lifecycle = Self {
+        Self {
             parts,
-            announced,
             gate: AnnounceGate::default(),
             polls: PollCounter::default(),
             restart: PendingRestart::default(),
             instances,
-            announced_connection: 0,
-        };
-        (lifecycle, receiver)
+            known_connection: 0,
+        }
     }
 
     /// Announces, answers and listens until `farewell`; then says goodbye. Returns whether the
@@ -91,7 +89,7 @@ impl Lifecycle {
                 continue;
             }
             let announce_in = self.gate.due().filter(|_| self.parts.bus.link().is_up());
-            let restart_in = self.restart.end().map(|(end, _)| end);
+            let restart_in = self.restart.end();
             tokio::select! {
                 biased;
                 () = farewell.cancelled() => return self.say_goodbye().await,
@@ -110,16 +108,16 @@ impl Lifecycle {
         let link = self.parts.bus.link();
         if !link.is_up() {
             // What was asked for meanwhile is answered by the announcement at its return.
-            if self.announced_connection > 0 {
+            if self.known_connection > 0 {
                 self.gate.forget();
             }
-        } else if link.connection != self.announced_connection {
-            let is_first = self.announced_connection == 0;
-            self.announced_connection = link.connection;
-            self.gate.want(match link.outage {
-                _ if is_first => Occasion::Start,
-                Some(outage) => Occasion::LinkBack(outage),
-                None => Occasion::Asked,
+        } else if link.connection != self.known_connection {
+            let is_first = self.known_connection == 0;
+            self.known_connection = link.connection;
+            self.gate.want(if is_first {
+                Occasion::Start
+            } else {
+                Occasion::LinkBack(link.outage.unwrap_or_default())
             });
         }
     }
@@ -130,7 +128,9 @@ impl Lifecycle {
             Notice::Asked if !self.parts.discovery => {}
             Notice::Asked => {
                 if self.polls.is_flood(now.elapsed) {
-                    warn!("more than ten discovery polls in a minute; each still gets its answer");
+                    warn!(
+                        "more than ten discovery polls in a minute: those of a quarter second share an answer"
+                    );
                 }
                 self.gate.want(Occasion::Asked);
             }
@@ -151,11 +151,11 @@ impl Lifecycle {
                         "another live instance uses our service name; both answer in chat"
                     );
                 }
-                let why = format!("another instance on {hostname}");
+                let why = format!("another instance on {hostname} ({})", cut(&other.instance_id, 8));
                 self.parts.health.condition(
                     now,
                     Component::Instances,
-                    "other",
+                    other.instance_id,
                     Some(why),
                     Some(other.believed_for),
                 );
@@ -165,7 +165,7 @@ impl Lifecycle {
 
     fn hear_restart(&mut self, now: Duration, notice: &GroupRestart) {
         let initiator = notice.initiator.as_deref().unwrap_or("unknown");
-        let reason = notice.reason.as_deref().unwrap_or("no reason given");
+        let reason = notice.reason.as_str();
         if !self.parts.group_restart {
             info!(
                 initiator,
@@ -176,7 +176,9 @@ impl Lifecycle {
         if let Some(warning) = &notice.warning {
             warn!(initiator, "the group restart's delay can't be used: {warning}");
         }
-        let is_earlier = self.restart.notice(now, notice.delay, reason);
+        let stop =
+            StopReason::GroupRestart { reason: notice.reason.clone(), initiator: notice.initiator.clone() };
+        let is_earlier = self.restart.notice(now, notice.delay, stop);
         info!(
             initiator,
             reason,
@@ -187,16 +189,16 @@ impl Lifecycle {
     }
 
     fn restart_now(&mut self) {
-        if let Some((_, reason)) = self.restart.end() {
-            info!(reason, "the group restart's delay is over: stopping");
-            self.parts.shutdown.request(StopReason::GroupRestart(reason.to_owned()));
+        if let Some(reason) = self.restart.take() {
+            info!(%reason, "the delay is over: stopping");
+            self.parts.shutdown.request(reason);
         }
-        self.restart = PendingRestart::default();
     }
 
     async fn announce(&mut self, occasion: Occasion) {
         let now = self.parts.clock.now();
         let LifecycleParts { identity, about, bus, .. } = &self.parts;
+        let connection = bus.link().connection;
         let startup = bus
             .publish(
                 &subjects::lifecycle_startup(&identity.service),
@@ -211,9 +213,9 @@ impl Lifecycle {
         match startup.and(discovery) {
             Ok(()) => {
                 info!(?occasion, "announced");
-                self.announced.send_replace(true);
-                if occasion != Occasion::Asked {
-                    self.parts.beat_now.beat_now();
+                match &self.parts.beat_now {
+                    Some(beat_now) => beat_now.beat_now(connection),
+                    None => _ = self.parts.ready.send_replace(true),
                 }
             }
             // The link is gone, or not proven freshly enough: wanted still, and due in a moment.
@@ -225,20 +227,26 @@ impl Lifecycle {
     /// One shutdown event (REQ-007), and a round trip behind it.
     async fn say_goodbye(&self) -> bool {
         let LifecycleParts { identity, bus, clock, health, shutdown, .. } = &self.parts;
-        let reason = shutdown.reason().map(ToString::to_string).unwrap_or_default();
+        let reason = shutdown.reason();
+        let initiator = match reason {
+            Some(StopReason::GroupRestart { initiator, .. }) => initiator.as_deref(),
+            _ => None,
+        };
+        let reason = reason.map(ToString::to_string).unwrap_or_default();
         let said = async {
             loop {
                 bus.proven_since(clock.now().elapsed).await;
-                let now = clock.now();
-                let event = wire::shutdown(identity, &health.snapshot(now), &reason);
+                let (now, connection) = (clock.now(), bus.link().connection);
+                let event = wire::shutdown(identity, &health.snapshot(now), &reason, initiator);
                 let subject = subjects::lifecycle_shutdown(&identity.service);
                 if bus.publish(&subject, event).await.is_ok() {
                     bus.proven_since(clock.now().elapsed).await;
-                    return;
+                    // A proof on another connection says nothing about what was said on this one.
+                    return bus.link().connection == connection;
                 }
             }
         };
-        // A link that was away before is not hoped for twice.
+        // A link that was away before is not hoped for twice, and never after giving up.
         let hope = if bus.link().is_up() {
             LINK_HOPE
         } else if bus.is_closed() || shutdown.give_up.is_cancelled() {
@@ -246,7 +254,11 @@ impl Lifecycle {
         } else {
             LINK_HOPE.saturating_sub(shutdown.asked_ago())
         };
-        let has_left = timeout(hope, said).await.is_ok();
+        let has_left = tokio::select! {
+            has_left = said => has_left,
+            () = sleep(hope) => false,
+            () = shutdown.clone().overdue() => false,
+        };
         if !has_left {
             warn!("NATS is away: the shutdown event could not be proven to have left");
         }

@@ -1,7 +1,7 @@
 //! The parts that the service is put together from.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -10,19 +10,25 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use crate::bus::link::LinkKeeper;
-use crate::bus::subjects;
 use crate::bus::wire::{About, Endpoint, Endpoints, Identity, Model};
+use crate::bus::{Bus, subjects};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::decider::RoomQueue;
 use crate::health::HealthMonitor;
-use crate::intake::Intake;
 use crate::lifecycle::control::{self, Control, Listeners};
-use crate::names::RoomName;
 use crate::ops::http::{Facts, HttpState};
-use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::shutdown::Shutdown;
 use crate::tasks::{Task, spawn};
+
+/// What nearly every part needs.
+pub(super) struct Common {
+    pub config: Arc<Config>,
+    pub identity: Arc<Identity>,
+    pub clock: Clock,
+    pub health: HealthMonitor,
+    pub bus: Bus,
+    pub shutdown: Shutdown,
+}
 
 /// Takes the HTTP port before anything else is begun, so that a port in use is told at once.
 pub(super) async fn listen(config: &Config) -> Result<Option<TcpListener>, ServiceError> {
@@ -52,8 +58,9 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
 
 /// What is said about us: only what is there, and only where others reach it.
 pub(super) fn about(config: &Config, http: Option<SocketAddr>) -> About {
+    let endpoints = http.and_then(|address| endpoints(config, address));
     let mut features = vec!["chat"];
-    if http.is_some() {
+    if endpoints.is_some() {
         features.push("http");
     }
     About {
@@ -67,7 +74,7 @@ pub(super) fn about(config: &Config, http: Option<SocketAddr>) -> About {
         channels: config.rooms.clone(),
         features,
         heartbeat_interval_seconds: config.service.heartbeat_interval.as_secs(),
-        endpoints: http.and_then(|address| endpoints(config, address)),
+        endpoints,
     }
 }
 
@@ -78,7 +85,7 @@ fn endpoints(config: &Config, bound: SocketAddr) -> Option<Endpoints> {
     });
     let (host, port) = match advertised {
         Some(advertised) => advertised,
-        None if bound.ip().is_loopback() => return None,
+        None if bound.ip().to_canonical().is_loopback() => return None,
         None => (None, bound.port()),
     };
     let path = config.metrics.health_path.clone();
@@ -86,18 +93,12 @@ fn endpoints(config: &Config, bound: SocketAddr) -> Option<Endpoints> {
 }
 
 /// What the HTTP pages are made of.
-pub(super) fn http_state(
-    config: &Config,
-    identity: &Identity,
-    clock: Clock,
-    health: &HealthMonitor,
-    shutdown: &Shutdown,
-    announced: watch::Receiver<bool>,
-) -> HttpState {
+pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>) -> HttpState {
+    let Common { config, identity, clock, health, shutdown, .. } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
     HttpState {
-        identity: identity.clone(),
+        identity: (**identity).clone(),
         facts: Facts {
             personality: config.personality.character_name.clone(),
             default_provider: config.default_provider.to_string(),
@@ -105,8 +106,8 @@ pub(super) fn http_state(
             triggers_configured: config.triggers.len(),
         },
         health: health.clone(),
-        clock,
-        ready: announced,
+        clock: *clock,
+        ready,
         stopping: shutdown.stop_taking.clone(),
         health_path: config.metrics.health_path.clone(),
         token: config.metrics.token.clone(),
@@ -114,57 +115,15 @@ pub(super) fn http_state(
     }
 }
 
-/// One intake for all rooms whose names are equal as tokens.
-pub(super) fn intakes(
-    config: &Config,
-    queues: Vec<(RoomName, RoomQueue)>,
-    keeper: &mut LinkKeeper,
-    clock: Clock,
-    health: &HealthMonitor,
-    shutdown: &Shutdown,
-) -> Vec<Task> {
-    let mut by_token: BTreeMap<String, Vec<(RoomName, RoomQueue)>> = BTreeMap::new();
-    for (room, queue) in queues {
-        by_token.entry(room.token().to_owned()).or_default().push((room, queue));
-    }
-    by_token
-        .into_iter()
-        .map(|(token, rooms)| {
-            let subscription = keeper.subscribe(subjects::events(&token), config.limits.max_event_bytes);
-            let intake = Intake::new(rooms, config.limits.max_event_bytes, clock, health.clone());
-            spawn("intake", shutdown, intake.run(subscription, shutdown.stop_taking.clone()))
-        })
-        .collect()
-}
-
-pub(super) fn outboxes(
-    cytube_away: HashMap<RoomName, watch::Receiver<bool>>,
-    tools: &Tools,
-    shutdown: &Shutdown,
-) -> (Vec<Task>, HashMap<RoomName, OutboxHandle>) {
-    cytube_away
-        .into_iter()
-        .map(|(room, away)| {
-            let (outbox, handle) = Outbox::new(room.clone(), tools.clone(), away);
-            (spawn("outbox", shutdown, outbox.run()), (room, handle))
-        })
-        .unzip()
-}
-
 /// One task for each control subject.
-pub(super) fn controls(
-    config: &Config,
-    service: &str,
-    keeper: &mut LinkKeeper,
-    listeners: &Listeners,
-    shutdown: &Shutdown,
-) -> Vec<Task> {
+pub(super) fn controls(common: &Common, keeper: &mut LinkKeeper, listeners: &Listeners) -> Vec<Task> {
+    let Common { config, identity, shutdown, .. } = common;
     let mut controls = vec![
         (Control::RobotStartup, subjects::ROBOT_STARTUP.to_owned()),
         (Control::RobotConnected, subjects::ROBOT_CONNECTED.to_owned()),
         (Control::RobotDisconnected, subjects::ROBOT_DISCONNECTED.to_owned()),
         (Control::GroupRestart, subjects::GROUP_RESTART.to_owned()),
-        (Control::Heartbeat, subjects::heartbeat(service)),
+        (Control::Heartbeat, subjects::heartbeat(&identity.service)),
     ];
     if config.service.enable_service_discovery {
         controls.push((Control::Poll, subjects::DISCOVERY_POLL.to_owned()));

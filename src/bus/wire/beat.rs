@@ -127,6 +127,8 @@ struct Shutdown<'a> {
     base: Base<'a>,
     event: &'static str,
     reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initiator: Option<&'a str>,
     messages_processed: u64,
     responses_sent: u64,
     metrics: FinalFigures,
@@ -142,8 +144,9 @@ struct FinalFigures {
     replies_in_doubt: u64,
 }
 
-/// The farewell on [`crate::bus::subjects::lifecycle_shutdown`] (REQ-007).
-pub fn shutdown(identity: &Identity, snapshot: &Snapshot, reason: &str) -> Vec<u8> {
+/// The farewell on [`crate::bus::subjects::lifecycle_shutdown`] (REQ-007). `initiator`: who
+/// ordered a group restart, when it is one and says so (REQ-008).
+pub fn shutdown(identity: &Identity, snapshot: &Snapshot, reason: &str, initiator: Option<&str>) -> Vec<u8> {
     let base = Base::new(identity, snapshot.at);
     let metrics = FinalFigures {
         messages_processed: snapshot.messages_processed,
@@ -157,6 +160,7 @@ pub fn shutdown(identity: &Identity, snapshot: &Snapshot, reason: &str) -> Vec<u
         base,
         event: "shutdown",
         reason,
+        initiator,
         messages_processed: snapshot.messages_processed,
         responses_sent: snapshot.responses_sent,
         metrics,

@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::health::cut;
 
-/// A longer correlation id is none: ids are remembered.
-const CORRELATION_ID_BYTES: usize = 128;
+/// A longer id, of a message or of an instance, is none: ids are remembered.
+const ID_BYTES: usize = 128;
+/// The longest text kept of another instance's host, in bytes.
+const HOSTNAME_BYTES: usize = 64;
 /// The longest text kept of who restarts the group and why, in bytes.
 const RESTART_TEXT_BYTES: usize = 200;
 const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(5);
@@ -59,8 +61,7 @@ impl Envelope {
             channel: text(&mut fields, "channel"),
             domain: text(&mut fields, "domain"),
             timestamp: text(&mut fields, "timestamp").as_deref().and_then(time),
-            correlation_id: text(&mut fields, "correlation_id")
-                .filter(|id| !id.is_empty() && id.len() <= CORRELATION_ID_BYTES),
+            correlation_id: id(&mut fields, "correlation_id"),
             payload,
         })
     }
@@ -110,7 +111,10 @@ impl ForeignBeat {
     /// Reads whatever there is.
     pub fn parse(body: &[u8]) -> Self {
         let mut fields = object(body).unwrap_or_default();
-        Self { instance_id: text(&mut fields, "instance_id"), hostname: text(&mut fields, "hostname") }
+        Self {
+            instance_id: id(&mut fields, "instance_id"),
+            hostname: text(&mut fields, "hostname").map(|name| one_line(&name, HOSTNAME_BYTES)),
+        }
     }
 }
 
@@ -119,8 +123,8 @@ impl ForeignBeat {
 pub struct GroupRestart {
     /// Who ordered it.
     pub initiator: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
+    /// Why; a notice without a reason is given one that says so.
+    pub reason: String,
     /// How long to wait before.
     pub delay: Duration,
     /// What is wrong with the delay that was asked for, if something is.
@@ -139,14 +143,12 @@ impl GroupRestart {
             }
         };
         let mut fields = fields.unwrap_or_default();
-        let mut line =
-            |key| text(&mut fields, key).map(|text| one_line(&text)).filter(|text| !text.is_empty());
-        Self { initiator: line("initiator"), reason: line("reason"), delay, warning }
-    }
-
-    /// The reason that the farewell names.
-    pub fn shutdown_reason(&self) -> String {
-        format!("Group restart: {}", self.reason.as_deref().unwrap_or("no reason given"))
+        let mut line = |key| {
+            let line = text(&mut fields, key).map(|text| one_line(&text, RESTART_TEXT_BYTES));
+            line.filter(|line| !line.is_empty())
+        };
+        let (initiator, reason) = (line("initiator"), line("reason"));
+        Self { initiator, reason: reason.unwrap_or_else(|| "no reason given".to_owned()), delay, warning }
     }
 }
 
@@ -181,8 +183,12 @@ fn text(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
     }
 }
 
-fn one_line(text: &str) -> String {
-    cut(text.trim(), RESTART_TEXT_BYTES).replace(char::is_control, " ")
+fn id(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
+    text(fields, key).filter(|id| !id.is_empty() && id.len() <= ID_BYTES)
+}
+
+fn one_line(text: &str, bytes: usize) -> String {
+    cut(text.trim(), bytes).replace(char::is_control, " ")
 }
 
 /// ISO 8601 with an offset; without one it is UTC.

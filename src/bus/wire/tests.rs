@@ -221,7 +221,10 @@ fn req_007_the_farewell_has_the_final_figures() {
     );
     monitor.message_processed(now());
     monitor.reply_fired(now());
-    assert_golden(&shutdown(&identity(), &monitor.snapshot(now()), "SIGTERM"), golden!("shutdown.json"));
+    let snapshot = monitor.snapshot(now());
+    assert_golden(&shutdown(&identity(), &snapshot, "SIGTERM", None), golden!("shutdown.json"));
+    let restart = read(&shutdown(&identity(), &snapshot, "Group restart: update", Some("ops")));
+    assert_eq!((&restart["reason"], &restart["initiator"]), (&"Group restart: update".into(), &"ops".into()));
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::testing::{OneRoom, at, message};
@@ -116,12 +117,12 @@ fn the_loop_guard_ends_a_talk_of_two_bots_with_our_own_lines_between() {
     let mut room = OneRoom::new(json!({"loop_guard": {"max_replies_in_a_row": 3}, "bot_username": "Vera"}));
     for turn in 0..3 {
         let seconds = f64::from(turn) * 200.0;
-        room.answers(seconds, "otherbot", "vera, tell me more");
+        room.answers(seconds, "otherbot", &format!("vera, tell me more of {turn}"));
         room.silence(seconds + 1.0, "Vera", "here is more, otherbot");
     }
     assert_eq!(room.silence(601.0, "otherbot", "vera, tell me more"), Some(Reason::LoopGuard));
     room.silence(602.0, "bob", "enough, you two");
-    room.answers(800.0, "otherbot", "vera, tell me more");
+    room.answers(800.0, "otherbot", "vera, tell me all");
 }
 
 #[test]
@@ -154,4 +155,94 @@ fn an_admin_waits_less() {
     let mut from_admin = message(at(9.0), "ann", "vera, two");
     from_admin.rank = Some(3.0);
     assert!(matches!(room.hears(at(9.0), &from_admin), Decision::Reply(_)));
+}
+
+#[test]
+fn a_trigger_word_fires_when_nobody_is_mentioned_and_has_limits_of_its_own() {
+    let mut room = OneRoom::new(json!({
+        "rate_limits": {"global_cooldown_seconds": 0, "user_cooldown_seconds": 0, "mention_cooldown_seconds": 0},
+        "triggers": [{"name": "popcorn", "patterns": ["popcorn"], "cooldown_seconds": 30}]
+    }));
+    let mention = room.reply(1.0, "bob", "vera, popcorn?");
+    assert_eq!(mention.trigger.kind, TriggerKind::Mention);
+    room.decider.settle(mention.ticket, None);
+    let plan = room.reply(2.0, "bob", "popcorn, anyone?");
+    assert_eq!((plan.trigger.kind, &*plan.message), (TriggerKind::TriggerWord, "anyone?"));
+    room.decider.settle(plan.ticket, Some(at(3.0)));
+    assert_eq!(room.silence(32.0, "ann", "popcorn!"), Some(Reason::TriggerCooldown));
+    room.answers(33.0, "ann", "popcorn!");
+}
+
+#[test]
+fn chance_decides_the_same_way_for_the_same_seed() {
+    let play = |seed| {
+        let mut room = OneRoom::new(json!({
+            "triggers": [{"name": "popcorn", "patterns": ["popcorn"], "probability": 0.5}]
+        }));
+        room.decider = Decider::new(room.decider.rules.clone(), at(0.0), seed);
+        (0..20).map(|second| room.silence(f64::from(second), "bob", "popcorn").is_none()).collect::<Vec<_>>()
+    };
+    assert_eq!(play(1), play(1));
+    assert!((2..20).any(|seed| play(seed) != play(1)));
+}
+
+/// Rate limits that hold nobody back.
+fn no_limits() -> serde_json::Value {
+    json!({
+        "global_max_per_minute": 1000, "global_max_per_hour": 1000, "user_max_per_hour": 1000,
+        "global_cooldown_seconds": 0, "user_cooldown_seconds": 0, "mention_cooldown_seconds": 0
+    })
+}
+
+#[test]
+fn a_spammer_is_not_answered_for_a_while_but_only_in_that_room() {
+    let mut room = OneRoom::new(json!({
+        "rate_limits": no_limits(), "spam_detection": {"mention_spam_threshold": 2, "initial_penalty": 30}
+    }));
+    room.answers(1.0, "bob", "vera, one");
+    room.answers(2.0, "bob", "vera, two");
+    assert_eq!(room.silence(3.0, "bob", "vera, three"), Some(Reason::Spam));
+    assert_eq!(room.silence(32.0, "bob", "vera, four"), Some(Reason::Spam));
+    room.answers(32.0, "ann", "vera, hello");
+    let other = RoomName::new("cytu.be", "Other").expect("a name");
+    let elsewhere = room.decider.on_chat(at(32.0), &other, &message(at(32.0), "bob", "vera?"));
+    assert!(matches!(elsewhere, Decision::Reply(_)));
+}
+
+#[test]
+fn messages_that_were_rate_limited_or_not_answered_are_no_spam() {
+    let mut limits = no_limits();
+    limits["user_cooldown_seconds"] = json!(100);
+    let mut room =
+        OneRoom::new(json!({"rate_limits": limits, "spam_detection": {"mention_spam_threshold": 1}}));
+    let ticket = room.reply(1.0, "bob", "vera, one").ticket;
+    assert_eq!(room.silence(2.0, "bob", "vera, two"), Some(Reason::Spam), "its reply is under way");
+    room.decider.settle(ticket, None);
+    let mut room = OneRoom::new(
+        json!({"rate_limits": {"global_max_per_minute": 0}, "spam_detection": {"mention_spam_threshold": 1}}),
+    );
+    for second in 0..10 {
+        assert_eq!(room.silence(f64::from(second), "bob", "vera?"), Some(Reason::GlobalMinute));
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_anybody_says_makes_it_panic_or_answer_without_being_asked(
+        lines in prop::collection::vec((any::<String>(), "(vera)?\\PC{0,8}[, ]?(Vera)?.{0,8}", any::<Option<f64>>(), 0.0..100.0f64), 1..20),
+    ) {
+        let mut room = OneRoom::new(json!({"rate_limits": no_limits()}));
+        for (user, text, rank, second) in lines {
+            let mut said = message(at(second), &user, &text);
+            said.rank = rank;
+            match room.hears(at(second), &said) {
+                Decision::Reply(plan) => {
+                    prop_assert!(text.to_lowercase().contains("vera"));
+                    let _ = super::super::prompt::build(&plan);
+                    room.decider.settle(plan.ticket, Some(at(second)));
+                }
+                Decision::Ignore(_) => {}
+            }
+        }
+    }
 }

@@ -19,10 +19,7 @@ pub fn without_command(text: &str) -> &str {
         let mut characters = rest.chars();
         let makes_a_command = match characters.next() {
             Some('/' | '!') => true,
-            // Some marks count as letters: with one of them, too, better one sign too few.
-            Some('.' | '$') => [after_ignored(characters.as_str()), characters.as_str().trim_start()]
-                .iter()
-                .any(|behind| behind.starts_with(char::is_alphabetic)),
+            Some('.' | '$') => has_letter_in_front(characters.as_str()),
             _ => false,
         };
         if !makes_a_command {
@@ -30,6 +27,13 @@ pub fn without_command(text: &str) -> &str {
         }
         rest = characters.as_str();
     }
+}
+
+/// Whether a letter comes next; some marks without a letter to sit on count as letters themselves.
+fn has_letter_in_front(text: &str) -> bool {
+    let rest = after_ignored(text);
+    let (ignored, _) = text.split_at(text.len() - rest.len());
+    ignored.contains(char::is_alphabetic) || rest.starts_with(char::is_alphabetic)
 }
 
 fn after_ignored(text: &str) -> &str {
@@ -59,6 +63,7 @@ mod tests {
             ("\u{3164}/kick", "kick"),
             ("\u{fe0f}/kick", "kick"),
             ("\u{2800}.é", "é"),
+            ("$\u{1171d}0", "0"),
             ("$5 please", "$5 please"),
             (".5", ".5"),
             ("...well", "...well"),

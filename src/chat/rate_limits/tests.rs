@@ -102,7 +102,10 @@ fn a_trigger_has_limits_of_its_own_for_all_users() {
         user,
         rank: 0.0,
         kind: TriggerKind::TriggerWord,
-        trigger: Some(TriggerLimits { name, max_per_hour, cooldown: Duration::from_secs(cooldown) }),
+        trigger: Some(TriggerLimits {
+            name,
+            limits: OwnLimits { max_per_hour, cooldown: Duration::from_secs(cooldown) },
+        }),
     };
     let mut said = Said::new(&settings);
     said.say(0.0, &request(&bob, &popcorn, 1, 300));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::phrase::Phrase;
 use super::{Found, Trigger, TriggerKind};
-use crate::chat::html::collapse;
 
 /// The priority of every mention.
 const PRIORITY: u8 = 10;
@@ -16,14 +16,7 @@ pub struct Mentions {
     /// All names at once, for the many messages that have none.
     any: Option<Regex>,
     /// One by one, the longest first.
-    names: Vec<Name>,
-}
-
-#[derive(Debug)]
-struct Name {
-    folded: Arc<str>,
-    /// The name with the mark and the spaces behind it, which go with it.
-    with_tail: Regex,
+    names: Vec<(Arc<str>, Phrase)>,
 }
 
 impl Mentions {
@@ -43,15 +36,7 @@ impl Mentions {
                 Regex::new(&format!(r"(?i)\b{{start-half}}(?:{})\b{{end-half}}", alternatives.join("|"))).ok()
             })
             .flatten();
-        let names = folded
-            .iter()
-            .filter_map(|name| {
-                let escaped = regex::escape(name);
-                let with_tail =
-                    Regex::new(&format!(r"(?i)\b{{start-half}}{escaped}\b{{end-half}}[,.:;!?]?\s*")).ok()?;
-                Some(Name { folded: name.as_str().into(), with_tail })
-            })
-            .collect();
+        let names = folded.iter().map(|name| (name.as_str().into(), Phrase::new(name))).collect();
         Self { any, names }
     }
 
@@ -60,21 +45,21 @@ impl Mentions {
         if !self.any.as_ref()?.is_match(text) {
             return None;
         }
-        let name = self.names.iter().find(|name| name.with_tail.is_match(text))?;
-        let without = name.with_tail.replace_all(text, "");
-        let cleaned = collapse(&without);
+        let (name, phrase) = self.names.iter().find(|(_, phrase)| phrase.is_word_of(text))?;
+        let cleaned = phrase.removed_from(text);
         let cleaned = cleaned.trim_matches([' ', ',', '.', ':', ';', '!', '?']);
         let cleaned = if cleaned.is_empty() { text } else { cleaned };
         Some(Found {
             trigger: Trigger {
                 kind: TriggerKind::Mention,
-                name: name.folded.clone(),
+                name: name.clone(),
                 priority: PRIORITY,
                 context: "".into(),
                 preferred_provider: None,
                 response_style: None,
             },
             cleaned: cleaned.to_owned(),
+            limits: None,
         })
     }
 }

@@ -1,0 +1,122 @@
+//! Whether a room has heard an answer before.
+
+use std::collections::VecDeque;
+
+use rapidfuzz::fuzz;
+
+use crate::config::Validation as Settings;
+
+/// The last answers that were sent to one room, in lower case. An answer is what
+/// [`super::validate::check`] lets pass, so its length is bounded by `validation.max_length`.
+#[derive(Debug, Default)]
+pub struct SentAnswers {
+    answers: VecDeque<Vec<char>>,
+}
+
+impl SentAnswers {
+    /// Takes an answer that was sent.
+    pub fn push(&mut self, settings: &Settings, answer: &str) {
+        self.answers.push_back(folded(answer));
+        while self.answers.len() > settings.repetition_history_size {
+            self.answers.pop_front();
+        }
+    }
+
+    /// Whether an answer, in any case, equals one of the last ones or is too much like it: twice the
+    /// length of what both have in common, in order, by the length of both.
+    pub fn has(&self, settings: &Settings, answer: &str) -> bool {
+        if !settings.check_repetition {
+            return false;
+        }
+        let answer = folded(answer);
+        let is_alike = |sent: &Vec<char>| {
+            *sent == answer
+                || fuzz::ratio(sent.iter().copied(), answer.iter().copied()) >= settings.repetition_threshold
+        };
+        self.answers.iter().rev().take(settings.repetition_history_size).any(is_alike)
+    }
+}
+
+fn folded(answer: &str) -> Vec<char> {
+    answer.trim().to_lowercase().chars().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::testing::config;
+
+    fn settings(validation: Value) -> Settings {
+        config(json!({"validation": validation})).validation
+    }
+
+    fn heard(validation: Value, sent: &[&str], answer: &str) -> bool {
+        let settings = settings(validation);
+        let mut answers = SentAnswers::default();
+        for sent in sent {
+            answers.push(&settings, sent);
+        }
+        answers.has(&settings, answer)
+    }
+
+    #[test]
+    fn an_answer_alike_to_one_of_the_last_is_a_repetition() {
+        for (threshold, sent, answer, expected) in [
+            (1.0, "A fine film", " a FINE film ", true),
+            (1.0, "A fine film", "A fine film!", false),
+            // Eight letters in common of ten and ten.
+            (0.8, "abcdefghij", "abcdefghxy", true),
+            (0.81, "abcdefghij", "abcdefghxy", false),
+            // Three of four and six: 0.6.
+            (0.6, "aébc", "xaéybz", true),
+            (0.61, "aébc", "xaéybz", false),
+            (0.9, "", "something", false),
+            (0.0, "abc", "xyz", true),
+        ] {
+            let validation = json!({"repetition_threshold": threshold});
+            assert_eq!(heard(validation, &[sent], answer), expected, "{threshold} {sent} {answer}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_answers_are_remembered() {
+        let validation = json!({"repetition_history_size": 2});
+        assert!(heard(validation.clone(), &["first one", "second"], "first one"));
+        assert!(!heard(validation, &["first one", "second", "3"], "first one"));
+        assert!(!heard(json!({}), &[], "first one"));
+    }
+
+    #[test]
+    fn nothing_is_a_repetition_when_it_is_not_checked() {
+        assert!(!heard(json!({"check_repetition": false}), &["same"], "same"));
+    }
+
+    /// Twice the longest common subsequence by both lengths, by the book.
+    fn similarity(a: &[char], b: &[char]) -> f64 {
+        let mut row = vec![0; b.len() + 1];
+        for x in a {
+            let mut diagonal = 0;
+            for (index, y) in b.iter().enumerate() {
+                let above = row[index + 1];
+                row[index + 1] = if x == y { diagonal + 1 } else { above.max(row[index]) };
+                diagonal = above;
+            }
+        }
+        2.0 * f64::from(row[b.len()]) / (a.len() + b.len()) as f64
+    }
+
+    proptest! {
+        #[test]
+        fn similarity_is_that_of_the_longest_common_subsequence(a in "[a-cé]{1,80}", b in "[a-cé]{1,80}") {
+            let (first, second): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+            let expected = similarity(&first, &second);
+            for (threshold, is_heard) in [(expected - 1e-6, true), ((expected + 1e-6).min(1.0), expected >= 1.0)] {
+                let validation = json!({"repetition_threshold": threshold});
+                prop_assert_eq!(heard(validation, &[&a], &b), is_heard);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Chat as it is wired: intake → queue per room → decider → reply tasks → outbox per room.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::parts::Common;
+use crate::bus::link::LinkKeeper;
+use crate::bus::subjects;
+use crate::decider::{DeciderHandle, DeciderLoop, RoomQueue};
+use crate::intake::Intake;
+use crate::llm::Router;
+use crate::names::RoomName;
+use crate::outbox::{Outbox, OutboxHandle, Tools};
+use crate::reply::ReplyTools;
+use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
+use crate::tasks::{Task, spawn};
+
+/// The tasks of chat, and what others need of them.
+pub(super) struct Chat {
+    /// Intakes, decider, outboxes: in the order in which they end.
+    pub tasks: Vec<Task>,
+    pub decider: DeciderHandle,
+    /// To be run as long as there is a link.
+    pub robot_watch: RobotWatch,
+    /// Opens the connections to the providers.
+    pub warm_up: BoxFuture<'static, ()>,
+}
+
+impl Chat {
+    pub(super) fn start(
+        common: &Common,
+        keeper: &mut LinkKeeper,
+        robot_notices: mpsc::Receiver<RobotNotice>,
+    ) -> Self {
+        let Common { config, identity, clock, health, bus, shutdown } = common;
+        let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), *clock, health.clone());
+        let (robot_watch, robots) = RobotWatch::new(
+            &config.rooms,
+            bus.clone(),
+            *clock,
+            health.clone(),
+            decider.clone(),
+            robot_notices,
+        );
+        let (outboxes, handles) = outboxes(
+            robots,
+            &Tools {
+                config: config.clone(),
+                identity: identity.clone(),
+                bus: bus.clone(),
+                clock: *clock,
+                health: health.clone(),
+                decider: decider.clone(),
+                give_up: shutdown.give_up.clone(),
+            },
+        );
+        let router = Router::new(
+            &config.llm_providers,
+            &config.default_provider_priority,
+            config.retry_strategy.clone(),
+            config.circuit_breaker.clone(),
+            health.clone(),
+            *clock,
+        );
+        let warm_up = router.clone();
+        let tools = ReplyTools { router, outboxes: Arc::new(handles), give_up: shutdown.give_up.clone() };
+
+        let mut tasks = intakes(common, queues, keeper);
+        tasks.push(spawn("decider", shutdown, decider_loop.run(tools, shutdown.clone())));
+        tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
+        Self { tasks, decider, robot_watch, warm_up: async move { warm_up.warm_up().await }.boxed() }
+    }
+}
+
+/// One intake for all rooms whose names are equal as tokens.
+fn intakes(common: &Common, queues: Vec<(RoomName, RoomQueue)>, keeper: &mut LinkKeeper) -> Vec<Task> {
+    let Common { config, clock, health, shutdown, .. } = common;
+    let mut by_token: BTreeMap<String, Vec<(RoomName, RoomQueue)>> = BTreeMap::new();
+    for (room, queue) in queues {
+        by_token.entry(room.token().to_owned()).or_default().push((room, queue));
+    }
+    by_token
+        .into_iter()
+        .map(|(token, rooms)| {
+            let subscription = keeper.subscribe(subjects::events(&token), config.limits.max_event_bytes);
+            let intake = Intake::new(rooms, config.limits.max_event_bytes, *clock, health.clone());
+            spawn("intake", shutdown, intake.run(subscription, shutdown.stop_taking.clone()))
+        })
+        .collect()
+}
+
+fn outboxes(
+    robots: HashMap<RoomName, RoomRobot>,
+    tools: &Tools,
+) -> (Vec<Outbox>, HashMap<RoomName, OutboxHandle>) {
+    robots
+        .into_iter()
+        .map(|(room, robot)| {
+            let (outbox, handle) = Outbox::new(room.clone(), tools.clone(), robot);
+            (outbox, (room, handle))
+        })
+        .unzip()
+}
