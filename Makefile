@@ -27,6 +27,7 @@ demo: setup ## See the daemon at work, told in plain words
 
 run: setup ## Start the daemon with neighbours of its own, to play with; Ctrl-C ends it
 	cargo build --quiet --bin kryten-llm
+	cargo build --quiet --example demo --example bus
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo run --quiet --example demo -- --stay
 
 bench: setup ## Measure start, cost and speed
