@@ -238,7 +238,7 @@ proptest! {
             match room.hears(at(second), &said) {
                 Decision::Reply(plan) => {
                     prop_assert!(text.to_lowercase().contains("vera"));
-                    let _ = super::super::prompt::build(&plan);
+                    let _ = super::super::prompt::tests::built_in(&plan);
                     room.decider.settle(plan.ticket, Some(at(second)));
                 }
                 Decision::Ignore(_) => {}
