@@ -8,6 +8,7 @@ mod outbox;
 mod providers;
 mod robot;
 mod rooms;
+mod templates;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
