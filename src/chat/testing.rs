@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::decide::Decider;
 use super::event::ChatMessage;
+use super::event::change::{Media, Progress};
 use super::plan::{Decision, ReplyPlan};
 use super::rules::Rules;
 use crate::clock::Moment;
@@ -36,6 +37,19 @@ pub fn message(now: Moment, user: &str, text: &str) -> ChatMessage {
         correlation_id: None,
         rank: None,
         is_shadow_muted: false,
+    }
+}
+
+/// Something that plays, so many seconds long.
+pub fn media(title: &str, seconds: u64) -> Media {
+    Media {
+        title: title.to_owned(),
+        duration: Duration::from_secs(seconds),
+        kind: "yt".to_owned(),
+        id: format!("id of {title}"),
+        uid: None,
+        queued_by: None,
+        progress: Progress { position: 0.0, is_paused: false },
     }
 }
 
