@@ -8,6 +8,7 @@ pub mod context;
 pub mod decide;
 pub mod duplicates;
 pub mod event;
+pub mod films;
 pub mod format;
 pub mod html;
 pub mod identity;
