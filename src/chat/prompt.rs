@@ -72,7 +72,11 @@ pub fn rules(config: &Config) -> Vec<String> {
 }
 
 fn user(plan: &ReplyPlan) -> String {
-    let asked = format!("{} says to you: {}", speaker(&plan.user), quoted(&plan.message));
+    let asked = match (&plan.user, &plan.scene.current_media) {
+        (Some(user), _) => format!("{} says to you: {}", speaker(user), quoted(&plan.message)),
+        (None, Some(film)) => format!("A new film has begun: {}", quoted(&film.title)),
+        (None, None) => "A new film has begun.".to_owned(),
+    };
     let context = plan.trigger.context.trim();
     let context = if context.is_empty() { String::new() } else { format!("\n\nKeep in mind: {context}") };
     let heading = "The recent conversation, oldest line first:\n";

@@ -84,14 +84,14 @@ impl OneRoom {
     }
 
     pub fn hears(&mut self, now: Moment, message: &ChatMessage) -> Decision {
-        self.decider.on_chat(now, &self.room, message)
+        self.decider.on_chat(now, &self.room, message, &|_| None)
     }
 
     /// The silence that a line leads to.
     pub fn silence(&mut self, seconds: f64, user: &str, text: &str) -> Option<Reason> {
         let now = at(seconds);
         match self.hears(now, &message(now, user, text)) {
-            Decision::Ignore(reason) => Some(reason),
+            Decision::Silence(silence) => Some(silence.reason),
             Decision::Reply(_) => None,
         }
     }
@@ -101,7 +101,7 @@ impl OneRoom {
         let now = at(seconds);
         match self.hears(now, &message(now, user, text)) {
             Decision::Reply(plan) => plan,
-            Decision::Ignore(reason) => panic!("{user}: {text}: {}", reason.as_str()),
+            Decision::Silence(silence) => panic!("{user}: {text}: {silence:?}"),
         }
     }
 

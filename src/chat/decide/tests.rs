@@ -1,7 +1,11 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::spam::Rule;
 use super::super::testing::{OneRoom, at, message};
+use super::super::trace::Steps;
 use super::*;
 
 #[test]
@@ -10,7 +14,7 @@ fn a_mention_is_answered_where_it_was_asked() {
     room.silence(1.0, "ann", "what a film");
     let plan = room.reply(2.0, "bob", "Vera, what is the best film?");
     assert_eq!(plan.room, room.room);
-    assert_eq!(plan.user, Username::new("bob"));
+    assert_eq!(plan.user, Some(Username::new("bob")));
     assert_eq!(plan.message, "what is the best film");
     assert_eq!(plan.original, "Vera, what is the best film?");
     assert_eq!(&*plan.trigger.name, "vera");
@@ -32,7 +36,7 @@ fn an_old_message_is_context_but_gets_no_reply() {
     let mut room = OneRoom::new(json!({}));
     let mut old = message(at(100.0), "ann", "vera, are you there");
     old.posted = Some(at(39.0).wall);
-    assert!(matches!(room.hears(at(100.0), &old), Decision::Ignore(Reason::Stale)));
+    assert!(matches!(room.hears(at(100.0), &old), Decision::Silence(Silence { reason: Reason::Stale, .. })));
     let plan = room.reply(101.0, "bob", "vera?");
     assert_eq!(&*plan.history[0].text, "vera, are you there");
 }
@@ -43,7 +47,10 @@ fn a_message_that_comes_twice_is_heard_once() {
     let twice = message(at(1.0), "bob", "vera?");
     let Decision::Reply(plan) = room.hears(at(1.0), &twice) else { panic!("no reply") };
     room.decider.settle(plan.ticket, None);
-    assert!(matches!(room.hears(at(1.5), &twice), Decision::Ignore(Reason::Duplicate)));
+    assert!(matches!(
+        room.hears(at(1.5), &twice),
+        Decision::Silence(Silence { reason: Reason::Duplicate, .. })
+    ));
     assert_eq!(room.reply(200.0, "ann", "vera!").history.len(), 2);
 }
 
@@ -96,7 +103,8 @@ fn rooms_know_nothing_of_each_other() {
     let mut room = OneRoom::new(json!({}));
     room.silence(1.0, "ann", "hello");
     let other = RoomName::new("cytu.be", "Other").expect("a name");
-    let Decision::Reply(plan) = room.decider.on_chat(at(2.0), &other, &message(at(2.0), "bob", "vera?"))
+    let Decision::Reply(plan) =
+        room.decider.on_chat(at(2.0), &other, &message(at(2.0), "bob", "vera?"), &|_| None)
     else {
         panic!("no reply");
     };
@@ -205,7 +213,7 @@ fn a_spammer_is_not_answered_for_a_while_but_only_in_that_room() {
     assert_eq!(room.silence(32.0, "bob", "vera, four"), Some(Reason::Spam));
     room.answers(32.0, "ann", "vera, hello");
     let other = RoomName::new("cytu.be", "Other").expect("a name");
-    let elsewhere = room.decider.on_chat(at(32.0), &other, &message(at(32.0), "bob", "vera?"));
+    let elsewhere = room.decider.on_chat(at(32.0), &other, &message(at(32.0), "bob", "vera?"), &|_| None);
     assert!(matches!(elsewhere, Decision::Reply(_)));
 }
 
@@ -226,6 +234,158 @@ fn messages_that_were_rate_limited_or_not_answered_are_no_spam() {
     }
 }
 
+#[test]
+fn after_enough_messages_without_a_trigger_the_bot_joins_in() {
+    let mut room = OneRoom::new(json!({
+        "auto_participation": {"enabled": true, "base_message_interval": 3, "probability_range": 0},
+        "rate_limits": no_limits(), "triggers": [{"name": "never", "patterns": ["popcorn"], "probability": 0}]
+    }));
+    room.silence(1.0, "ann", "one");
+    room.answers(2.0, "ann", "vera, hello");
+    room.silence(3.0, "ann", "one, popcorn whose roll fails");
+    for (user, text) in [("Vera", "our own"), ("", "dropped"), ("ann", "!command")] {
+        assert!(room.silence(4.0, user, text).is_some(), "these don't count");
+    }
+    let mut old = message(at(100.0), "ann", "stale lines don't count either");
+    old.posted = Some(at(30.0).wall);
+    assert!(matches!(room.hears(at(100.0), &old), Decision::Silence(Silence { reason: Reason::Stale, .. })));
+    assert_eq!(room.silence(101.0, "bob", "two"), Some(Reason::NoTrigger));
+    let plan = room.reply(102.0, "bob", "three,  then");
+    let trigger = (plan.trigger.kind, &*plan.trigger.name, plan.trigger.priority);
+    assert_eq!(trigger, (TriggerKind::AutoParticipant, "auto_participation", 1));
+    assert_eq!((&*plan.message, &plan.user), ("three,  then", &Some(Username::new("bob"))));
+    room.decider.settle(plan.ticket, None);
+    assert_eq!(room.silence(103.0, "bob", "one"), Some(Reason::NoTrigger));
+}
+
+#[test]
+fn joining_in_is_rate_limited_but_no_mention() {
+    let mut room = OneRoom::new(json!({
+        "auto_participation": {"enabled": true, "base_message_interval": 2, "probability_range": 0},
+        "rate_limits": {"global_cooldown_seconds": 15}
+    }));
+    room.answers(1.0, "ann", "vera, hello");
+    room.silence(2.0, "bob", "one");
+    assert_eq!(room.silence(3.0, "bob", "two"), Some(Reason::GlobalCooldown));
+    room.silence(20.0, "bob", "one");
+    room.answers(21.0, "bob", "two, within the mention cooldown");
+}
+
+#[test]
+fn what_nobody_asked_for_stops_when_a_spend_limit_is_near() {
+    let mut room = OneRoom::new(json!({
+        "auto_participation": {"enabled": true, "base_message_interval": 1, "probability_range": 0},
+        "triggers": [{"name": "popcorn", "patterns": ["popcorn"]}], "rate_limits": no_limits()
+    }));
+    let near = |user: Option<&Username>| {
+        assert_eq!(user, Some(&Username::new("bob")));
+        Some(Near { limit: Reason::SpendTokens, percent: 85 })
+    };
+    for (second, text) in [(1.0, "popcorn"), (2.0, "hello")] {
+        let said = message(at(second), "bob", text);
+        let Decision::Silence(silence) = room.decider.on_chat(at(second), &room.room, &said, &near) else {
+            panic!("{text}");
+        };
+        assert_eq!((silence.reason.as_str(), silence.fired.is_some()), ("spend_soft", true));
+    }
+    let asked = message(at(3.0), "bob", "vera?");
+    assert!(matches!(room.decider.on_chat(at(3.0), &room.room, &asked, &near), Decision::Reply(_)));
+}
+
+#[test]
+fn a_silence_says_what_had_fired_and_its_figures() {
+    let mut room = OneRoom::new(json!({
+        "rate_limits": {"user_cooldown_seconds": 60, "global_cooldown_seconds": 0},
+        "triggers": [{"name": "popcorn", "patterns": ["popcorn"], "priority": 7}]
+    }));
+    room.answers(1.0, "bob", "vera, hello");
+    let mut said = message(at(31.5), "bob", "popcorn, please");
+    (said.rank, said.correlation_id) = (Some(1.5), Some("abc".to_owned()));
+    let Decision::Silence(silence) = room.hears(at(31.5), &said) else { panic!("a reply") };
+    assert_eq!((silence.reason, silence.detail), (Reason::UserCooldown, Detail::RetryAfter(30)));
+    assert_eq!(silence.detail.to_string(), "again in 30 s");
+    let fired = silence.fired.expect("something fired");
+    assert_eq!((&*fired.trigger.name, fired.trigger.priority, fired.rank), ("popcorn", 7, 1.5));
+    assert_eq!((&*fired.message, &*fired.correlation_id), ("please", "abc"));
+
+    let Decision::Silence(silence) = room.hears(at(40.0), &message(at(40.0), "bob", "!x")) else {
+        panic!("a reply");
+    };
+    assert_eq!((silence.reason, silence.detail), (Reason::Listener, Detail::Because("a command")));
+    assert!(silence.fired.is_none());
+}
+
+#[test]
+fn a_spammers_silence_says_by_which_rule_and_for_how_long() {
+    let mut room = OneRoom::new(json!({
+        "rate_limits": no_limits(), "spam_detection": {"mention_spam_threshold": 1, "initial_penalty": 30}
+    }));
+    room.answers(1.0, "bob", "vera, one");
+    for (second, detail, words) in [
+        (2.0, Detail::Spam(Rule::Mentions, Duration::from_secs(30)), "mentions: silent for another 30 s"),
+        (12.0, Detail::Spam(Rule::Penalty, Duration::from_secs(20)), "penalty: silent for another 20 s"),
+    ] {
+        let said = message(at(second), "bob", "vera, two");
+        let Decision::Silence(silence) = room.hears(at(second), &said) else { panic!("a reply") };
+        assert_eq!((silence.detail, &*silence.detail.to_string()), (detail, words));
+    }
+}
+
+#[test]
+fn an_operator_sees_every_check_with_its_figures() {
+    let mut room = OneRoom::new(json!({
+        "triggers": [{"name": "popcorn", "patterns": ["popcorn"], "cooldown_seconds": 30}],
+        "rate_limits": {"user_cooldown_seconds": 20, "global_cooldown_seconds": 0}
+    }));
+    room.answers(1.0, "bob", "popcorn, anyone?");
+    let mut steps = Steps::default();
+    let said = message(at(21.5), "bob", "popcorn!");
+    let decision = room.decider.on_chat_traced(at(23.0), &room.room, &said, &|_| None, &mut steps);
+    assert!(matches!(decision, Decision::Silence(Silence { reason: Reason::TriggerCooldown, .. })));
+    let told: Vec<String> = steps
+        .0
+        .iter()
+        .map(|step| {
+            let verdict = if step.has_passed { "passed" } else { "failed" };
+            format!("{} {verdict}: {}", step.check.as_str(), step.words)
+        })
+        .collect();
+    let rolled = told.iter().position(|line| line.starts_with("no_trigger")).expect("a trigger is tried");
+    let (before, after) = told.split_at(rolled);
+    assert_eq!(
+        before,
+        [
+            "listener passed: \"bob\"",
+            "duplicate passed: it has no id",
+            "own passed: we are Vera here",
+            "stale passed: 1.5 s old",
+            "paused passed: not paused",
+        ]
+    );
+    assert!(
+        after[0].starts_with("no_trigger passed: the trigger \"popcorn\" fires below 1: 0."),
+        "{}",
+        after[0]
+    );
+    assert_eq!(
+        after[1..],
+        [
+            "loop_guard passed: 1 of at most 8 replies in a row to one user alone",
+            "spam passed: 1 messages before in 60 s, of fewer than 5",
+            "spam passed: 1 messages before in 300 s, of fewer than 10",
+            "spam passed: 1 messages before in 900 s, of fewer than 20",
+            "spam passed: 0 messages of the same text before, of fewer than 3",
+            "global_minute passed: 1 of at most 2 replies in 60 s",
+            "global_hour passed: 1 of at most 20 replies in 3600 s",
+            "global_cooldown passed: 0 s between two replies, 0.0 s to wait",
+            "user_hour passed: 1 of at most 5 replies in 3600 s",
+            "user_cooldown passed: 20 s between two replies, 0.0 s to wait",
+            "trigger_hour passed: 1 of at most 10 replies in 3600 s",
+            "trigger_cooldown failed: 30 s between two replies, 8.0 s to wait",
+        ]
+    );
+}
+
 proptest! {
     #[test]
     fn nothing_that_anybody_says_makes_it_panic_or_answer_without_being_asked(
@@ -241,7 +401,7 @@ proptest! {
                     let _ = super::super::prompt::build(&plan);
                     room.decider.settle(plan.ticket, Some(at(second)));
                 }
-                Decision::Ignore(_) => {}
+                Decision::Silence(_) => {}
             }
         }
     }
