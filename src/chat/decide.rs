@@ -277,3 +277,5 @@ fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod why_tests;
