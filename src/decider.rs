@@ -138,20 +138,32 @@ impl DeciderLoop {
                 }
             }
         }
-        self.refuse_the_rest();
+        self.finish().await;
+    }
+
+    /// Refuses what is queued, until the intakes are gone, and waits for the replies in hand.
+    async fn finish(&mut self) {
         if !self.replies.is_empty() {
             info!(replies = self.replies.len(), "finishing the replies in hand");
         }
-        loop {
+        let (mut refused, mut intakes_gone) = (0, false);
+        while !intakes_gone || !self.replies.is_empty() {
             self.progress.end();
             tokio::select! {
                 biased;
                 Some(note) = self.notes.recv() => self.note(note),
-                ended = self.replies.join_next_with_id() => match ended {
-                    Some(ended) => self.ended(ended),
-                    None => break,
+                Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
+                message = self.queues.next(), if !intakes_gone => match message {
+                    Some(_) => {
+                        self.health.message_ignored(Reason::Abandoned);
+                        refused += 1;
+                    }
+                    None => intakes_gone = true,
                 },
             }
+        }
+        if refused > 0 {
+            info!(messages = refused, "messages that were still queued were refused");
         }
     }
 
@@ -225,19 +237,5 @@ impl DeciderLoop {
             self.health.user_answered(user);
         }
         self.decider.settle(ticket, end.spoken);
-    }
-
-    /// What is still queued at a stop is refused and counted.
-    fn refuse_the_rest(&mut self) {
-        use futures_util::FutureExt;
-
-        let mut refused = 0;
-        while let Some(Some(_)) = self.queues.next().now_or_never() {
-            self.health.message_ignored(Reason::Abandoned);
-            refused += 1;
-        }
-        if refused > 0 {
-            info!(messages = refused, "messages that were still queued are refused");
-        }
     }
 }

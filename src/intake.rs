@@ -29,6 +29,7 @@ pub struct Intake {
     health: HealthMonitor,
     progress: Progress,
     warned: HashMap<&'static str, Moment>,
+    warned_of_domain: bool,
 }
 
 impl Intake {
@@ -40,7 +41,15 @@ impl Intake {
         health: HealthMonitor,
     ) -> Self {
         let progress = health.progress(Component::Intake);
-        Self { rooms, max_event_bytes, clock, health, progress, warned: HashMap::new() }
+        Self {
+            rooms,
+            max_event_bytes,
+            clock,
+            health,
+            progress,
+            warned: HashMap::new(),
+            warned_of_domain: false,
+        }
     }
 
     /// Takes messages until a stop is asked for; then the subscription is dropped.
@@ -48,7 +57,7 @@ impl Intake {
         while let Some(Some(message)) = stop_taking.run_until_cancelled(subscription.next()).await {
             self.progress.begin(self.clock.now());
             #[cfg(feature = "test-hooks")]
-            crate::test_hooks::stall("intake", &String::from_utf8_lossy(&message)).await;
+            crate::test_hooks::stall("intake", &String::from_utf8_lossy(message.payload())).await;
             // One event that trips over a bug costs one event, not the service.
             if catch_unwind(AssertUnwindSafe(|| self.take(&message))).is_err() {
                 error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
@@ -60,12 +69,12 @@ impl Intake {
 
     fn take(&mut self, message: &Message) {
         let now = self.clock.now();
-        if message.len() > self.max_event_bytes {
+        if message.length() > self.max_event_bytes {
             self.drop_malformed(now, "too large");
             return;
         }
         let kind = message.subject().rsplit('.').next().unwrap_or_default();
-        match event::parse(kind, message) {
+        match event::parse(kind, message.payload()) {
             Err(malformed) => self.drop_malformed(now, malformed.as_str()),
             Ok(RoomEvent { domain, event: ChatEvent::Chat(chat) }) => {
                 if let Some(index) = self.room_of(now, domain.as_deref()) {
@@ -78,19 +87,23 @@ impl Intake {
 
     /// With several rooms of one token the domain decides; a single room takes what comes.
     fn room_of(&mut self, now: Moment, domain: Option<&str>) -> Option<usize> {
-        let Some(domain) = domain else { return (self.rooms.len() == 1).then_some(0) };
+        let only = (self.rooms.len() == 1).then_some(0);
+        let Some(domain) = domain else {
+            if only.is_none() {
+                self.drop_malformed(now, "no domain");
+            }
+            return only;
+        };
         let same = |room: &RoomName| room.domain().eq_ignore_ascii_case(domain.trim());
-        if let Some(index) = self.rooms.iter().position(|(room, _)| same(room)) {
-            return Some(index);
-        }
-        if self.is_news(now, "another domain") {
+        let named = self.rooms.iter().position(|(room, _)| same(room));
+        if named.is_none() && !std::mem::replace(&mut self.warned_of_domain, true) {
             warn!(
                 domain = ?domain.chars().take(100).collect::<String>(),
                 room = %self.rooms[0].0,
-                "events name another domain than the configured one"
+                "events name another domain than the configured one; said once"
             );
         }
-        (self.rooms.len() == 1).then_some(0)
+        named.or(only)
     }
 
     fn chat(&mut self, now: Moment, index: usize, chat: ChatMessage) {

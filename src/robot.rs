@@ -17,15 +17,13 @@ use crate::names::{RoomName, Username};
 
 /// How long the robot has to say who we are.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a robot that has not answered is asked again.
+/// How often a robot that has not said who we are is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// The condition that any sign of life of the robot ends.
-pub const ROBOT_CONDITION: &str = "robot answers";
 
 /// What the bus says about the robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RobotNotice {
-    /// It (re)started, or the link came back: ask again.
+    /// It (re)started: ask again.
     Started,
     /// Its CyTube side came up or went away.
     CyTube {
@@ -36,6 +34,45 @@ pub enum RobotNotice {
     },
 }
 
+/// What a room's outbox shares with the watch over the robot.
+pub struct RoomRobot {
+    presence: Presence,
+    cytube_away: watch::Receiver<bool>,
+    takes_lines: watch::Sender<bool>,
+}
+
+impl RoomRobot {
+    /// Waits while the robot's CyTube side is away.
+    pub async fn in_the_room(&mut self) {
+        if self.cytube_away.wait_for(|away| !away).await.is_err() {
+            // The watch is gone, and so will be the outbox.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Somebody answered a line, or nobody was there to take it.
+    pub fn takes_lines(&self, takes: bool) {
+        self.takes_lines.send_replace(takes);
+        self.presence.is((!takes).then_some("no robot takes our lines"));
+    }
+}
+
+/// What health hears of a robot's being there, for one room: any answer of it ends what was said.
+#[derive(Clone)]
+struct Presence {
+    room: RoomName,
+    clock: Clock,
+    health: HealthMonitor,
+}
+
+impl Presence {
+    fn is(&self, unhealthy: Option<&str>) {
+        let message = unhealthy.map(|why| format!("{}: {why}", self.room.channel()));
+        let key = format!("presence {}", self.room);
+        self.health.condition(self.clock.now(), Component::Robot, key, message, None);
+    }
+}
+
 /// Watches the robot. See [`RobotWatch::run`].
 pub struct RobotWatch {
     bus: Bus,
@@ -44,17 +81,23 @@ pub struct RobotWatch {
     decider: DeciderHandle,
     notices: mpsc::Receiver<RobotNotice>,
     rooms: Vec<WatchedRoom>,
+    /// The connection on which the robot was asked last.
+    connection: u64,
 }
 
 struct WatchedRoom {
     room: RoomName,
+    presence: Presence,
     cytube_away: watch::Sender<bool>,
-    /// Whether the question is out, or answered.
+    takes_lines: watch::Receiver<bool>,
+    is_wanted: bool,
+    /// At most one question is out, whatever the bus brings.
     is_asked: bool,
+    is_answered: bool,
 }
 
 impl RobotWatch {
-    /// A watch over `rooms`, and per room whether the robot's CyTube side is away.
+    /// A watch over `rooms`, and for each room its outbox's share in it.
     pub fn new(
         rooms: &[RoomName],
         bus: Bus,
@@ -62,21 +105,31 @@ impl RobotWatch {
         health: HealthMonitor,
         decider: DeciderHandle,
         notices: mpsc::Receiver<RobotNotice>,
-    ) -> (Self, HashMap<RoomName, watch::Receiver<bool>>) {
-        let mut away = HashMap::new();
-        let rooms = rooms
+    ) -> (Self, HashMap<RoomName, RoomRobot>) {
+        let (rooms, shares) = rooms
             .iter()
             .map(|room| {
-                let (cytube_away, receiver) = watch::channel(false);
-                away.insert(room.clone(), receiver);
-                WatchedRoom { room: room.clone(), cytube_away, is_asked: false }
+                let (away_sender, cytube_away) = watch::channel(false);
+                let (takes_lines, takes_receiver) = watch::channel(false);
+                let presence = Presence { room: room.clone(), clock, health: health.clone() };
+                let share = RoomRobot { presence: presence.clone(), cytube_away, takes_lines };
+                let watched = WatchedRoom {
+                    room: room.clone(),
+                    presence,
+                    cytube_away: away_sender,
+                    takes_lines: takes_receiver,
+                    is_wanted: false,
+                    is_asked: false,
+                    is_answered: false,
+                };
+                (watched, (room.clone(), share))
             })
-            .collect();
-        (Self { bus, clock, health, decider, notices, rooms }, away)
+            .unzip();
+        (Self { bus, clock, health, decider, notices, rooms, connection: 0 }, shares)
     }
 
     /// Takes notices, and asks the robot who we are until it has said so. Ends when nobody can
-    /// give a notice any more.
+    /// give a notice any more, or the link can't come back.
     pub async fn run(mut self) {
         let mut ask_again = interval(ASK_AGAIN);
         ask_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,88 +138,102 @@ impl RobotWatch {
             tokio::select! {
                 notice = self.notices.recv() => match notice {
                     None => return,
-                    Some(RobotNotice::Started) => self.names_unknown(|_| true),
-                    Some(RobotNotice::CyTube { connected, room }) => {
-                        self.cytube(connected, room).await;
-                    }
+                    Some(RobotNotice::Started) => self.rooms.iter_mut().for_each(WatchedRoom::want),
+                    Some(RobotNotice::CyTube { connected, room }) => self.cytube(connected, room).await,
                 },
-                Some((index, reply)) = answers.next() => {
-                    self.answered(index, reply).await;
-                    continue;
+                Some((index, reply)) = answers.next() => self.answered(index, reply).await,
+                alive = self.bus.changed() => {
+                    if !alive {
+                        return;
+                    }
+                    self.hear_link();
                 }
-                _ = ask_again.tick() => {}
+                _ = ask_again.tick() => {
+                    self.rooms.iter_mut().filter(|room| !room.is_answered).for_each(WatchedRoom::want);
+                }
             }
-            for index in 0..self.rooms.len() {
-                if !std::mem::replace(&mut self.rooms[index].is_asked, true) {
-                    answers.push(self.ask(index));
+            let is_up = self.bus.link().is_up();
+            for (index, room) in self.rooms.iter_mut().enumerate() {
+                if is_up && room.is_wanted && !room.is_asked {
+                    (room.is_wanted, room.is_asked) = (false, true);
+                    answers.push(ask(index, room.room.clone(), self.bus.clone()));
                 }
             }
         }
     }
 
-    fn names_unknown(&mut self, is_meant: impl Fn(&RoomName) -> bool) {
-        self.rooms
-            .iter_mut()
-            .filter(|watched| is_meant(&watched.room))
-            .for_each(|watched| watched.is_asked = false);
+    /// Over a loss of the link the robot may have come, gone, or found its room again, unheard.
+    fn hear_link(&mut self) {
+        let link = self.bus.link();
+        if link.is_up() && link.connection != self.connection {
+            self.connection = link.connection;
+            self.rooms.iter_mut().for_each(WatchedRoom::want);
+            for index in 0..self.rooms.len() {
+                self.is_in_the_room(index, true);
+            }
+        }
     }
 
     async fn cytube(&mut self, connected: bool, named: Option<(String, String)>) {
-        for watched in &mut self.rooms {
+        for index in 0..self.rooms.len() {
+            let room = &self.rooms[index].room;
             let is_meant = named.as_ref().is_none_or(|(domain, channel)| {
-                watched.room.domain().eq_ignore_ascii_case(domain)
-                    && watched.room.channel().eq_ignore_ascii_case(channel)
+                room.domain().eq_ignore_ascii_case(domain) && room.channel().eq_ignore_ascii_case(channel)
             });
-            if !is_meant {
-                continue;
-            }
-            let was_away = watched.cytube_away.send_replace(!connected);
-            match (connected, was_away) {
-                (false, false) => {
-                    warn!(room = %watched.room, "the robot has left CyTube: replies wait");
+            if is_meant {
+                self.is_in_the_room(index, connected);
+                if connected {
+                    self.rooms[index].want();
+                    self.decider.robot_back(self.rooms[index].room.clone()).await;
                 }
-                (true, true) => info!(room = %watched.room, "the robot is back in the room"),
-                _ => {}
-            }
-            let why = (!connected).then(|| format!("{}: away from CyTube", watched.room.channel()));
-            let key = format!("cytube {}", watched.room);
-            self.health.condition(self.clock.now(), Component::Robot, key, why, None);
-            watched.is_asked = !connected;
-            if connected {
-                self.decider.robot_back(watched.room.clone()).await;
             }
         }
     }
 
-    fn ask(&self, index: usize) -> impl Future<Output = (usize, Result<Reply, PublishError>)> + use<> {
-        let bus = self.bus.clone();
-        let room = &self.rooms[index].room;
-        let subject = subjects::user_level(room.domain(), room.channel());
-        async move {
-            let Some(subject) = subject else { return (index, Err(PublishError::Refused)) };
-            (index, bus.request(&subject, b"{}".to_vec(), None, ANSWER_TIMEOUT).await)
+    fn is_in_the_room(&mut self, index: usize, is_there: bool) {
+        let watched = &self.rooms[index];
+        let was_away = watched.cytube_away.send_replace(!is_there);
+        match (is_there, was_away) {
+            (false, false) => warn!(room = %watched.room, "the robot has left CyTube: replies wait"),
+            (true, true) => info!(room = %watched.room, "the robot is back in the room"),
+            _ => {}
         }
+        let why = (!is_there).then(|| format!("{}: away from CyTube", watched.room.channel()));
+        let key = format!("cytube {}", watched.room);
+        self.health.condition(self.clock.now(), Component::Robot, key, why, None);
     }
 
-    /// A room whose answer tells no name is asked again at the next tick.
     async fn answered(&mut self, index: usize, reply: Result<Reply, PublishError>) {
-        let now = self.clock.now();
         let watched = &mut self.rooms[index];
+        watched.is_asked = false;
         match reply {
             Ok(Reply::Answered(answer)) => {
-                self.health.condition(now, Component::Robot, ROBOT_CONDITION, None, None);
+                watched.presence.is(None);
                 let name = wire::own_name(&answer).map(|name| Username::new(&name));
+                watched.is_answered = name.is_some();
+                self.decider.own_name(watched.room.clone(), name.clone()).await;
                 debug!(room = %watched.room, ?name, "the robot says who we are");
-                watched.is_asked = name.is_some();
-                self.decider.own_name(watched.room.clone(), name).await;
             }
-            Ok(Reply::NoResponders) => {
-                let why = "no robot is on the bus".to_owned();
-                self.health.condition(now, Component::Robot, ROBOT_CONDITION, Some(why), None);
-                watched.is_asked = false;
+            // A robot that takes our lines is there, and only knows the room under another spelling.
+            Ok(Reply::NoResponders) if !*watched.takes_lines.borrow() => {
+                watched.presence.is(Some("no robot is on the bus"));
             }
             // It may be there and not know the question; its answers to lines will tell.
-            Ok(Reply::TimedOut) | Err(_) => watched.is_asked = false,
+            Ok(Reply::NoResponders | Reply::TimedOut) | Err(_) => {}
         }
     }
+}
+
+impl WatchedRoom {
+    fn want(&mut self) {
+        self.is_wanted = true;
+        self.is_answered = false;
+    }
+}
+
+async fn ask(index: usize, room: RoomName, bus: Bus) -> (usize, Result<Reply, PublishError>) {
+    let Some(subject) = subjects::user_level(room.domain(), room.channel()) else {
+        return (index, Err(PublishError::Refused));
+    };
+    (index, bus.request(&subject, b"{}".to_vec(), None, ANSWER_TIMEOUT).await)
 }

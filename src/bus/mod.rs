@@ -4,12 +4,14 @@
 //! how the link is and publishes on it, but only while the link is proven. So nothing waits
 //! inside the client for a server that is away: a heartbeat that arrives late would be a lie.
 
-pub mod connect;
+mod connect;
+mod dial;
 pub mod link;
 pub mod patience;
 pub mod proof;
 pub mod subjects;
 pub mod subscription;
+mod trouble;
 pub mod wire;
 
 use std::sync::Arc;
@@ -120,6 +122,18 @@ impl Bus {
             // The keeper is gone: there will never be a proof.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Waits until an echo on this very connection that began at or after `since` was answered:
+    /// what was published on it before has reached the server. False when that connection is lost
+    /// first; a later one proves nothing about it.
+    pub async fn proves(&self, connection: u64, since: Duration) -> bool {
+        let mut link = self.link.clone();
+        let is_present = |link: &Link| link.is_up() && link.connection == connection;
+        self.echo_now.notify_one();
+        link.wait_for(|link| !is_present(link) || link.proof.is_some_and(|proof| proof.began >= since))
+            .await
+            .is_ok_and(|link| is_present(&link))
     }
 
     /// Whether the link is up with a fresh proof. After a pause of the whole process the last one

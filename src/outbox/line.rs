@@ -42,14 +42,23 @@ pub struct Batch {
 pub struct Line {
     /// Which reply it belongs to.
     pub batch: u64,
+    /// Its place in the reply, from 0.
+    pub part: usize,
     /// What to say.
     pub text: String,
-    /// Whether another line of the same reply was said before it.
-    pub continues: bool,
     /// When its reply was handed over, since start.
     pub handed_over: Duration,
     /// When it may be said, since start; none until it is the first in the queue.
     pub due: Option<Duration>,
+    /// When it was handed to the bus; none while it waits.
+    pub spoken: Option<Moment>,
+}
+
+impl Line {
+    /// Where it stands among all lines of the room.
+    fn place(&self) -> (u64, usize) {
+        (self.batch, self.part)
+    }
 }
 
 struct OpenBatch {
@@ -62,6 +71,16 @@ struct OpenBatch {
 }
 
 impl OpenBatch {
+    fn take(&mut self, outcome: LineOutcome, spoken: Option<Moment>) {
+        if severity(outcome) > severity(self.worst) {
+            self.worst = outcome;
+        }
+        // Only what may be in the room counts as said: not what was refused, or what nobody got.
+        if matches!(outcome, LineOutcome::Sent | LineOutcome::InDoubt) {
+            self.spoken = self.spoken.or(spoken);
+        }
+    }
+
     fn end(self) {
         let outcome = reply_outcome(self.worst);
         // A reply task that is gone was given up; its outcome is counted there.
@@ -83,14 +102,9 @@ impl Lines {
         let number = self.next_batch;
         self.next_batch += 1;
         let outstanding = batch.parts.len();
-        for (index, text) in batch.parts.into_iter().enumerate() {
-            self.waiting.push_back(Line {
-                batch: number,
-                text,
-                continues: index > 0,
-                handed_over: batch.handed_over,
-                due: None,
-            });
+        for (part, text) in batch.parts.into_iter().enumerate() {
+            let handed_over = batch.handed_over;
+            self.waiting.push_back(Line { batch: number, part, text, handed_over, due: None, spoken: None });
         }
         self.open.insert(
             number,
@@ -115,19 +129,14 @@ impl Lines {
         self.waiting.pop_front()
     }
 
-    /// A line of this reply was handed to the bus.
-    pub fn spoken(&mut self, batch: u64, now: Moment) {
-        if let Some(open) = self.open.get_mut(&batch) {
-            open.spoken.get_or_insert(now);
-        }
-    }
-
-    /// Puts a line back that nobody got. What is behind it has to keep its gap anew.
+    /// Puts a line back, in its old place, that nobody got. What is behind it has to keep its gap
+    /// anew.
     pub fn put_back(&mut self, line: Line) {
-        if let Some(front) = self.waiting.front_mut() {
-            front.due = None;
+        let place = self.waiting.partition_point(|other| other.place() < line.place());
+        if let Some(next) = self.waiting.get_mut(place) {
+            next.due = None;
         }
-        self.waiting.push_front(line);
+        self.waiting.insert(place, Line { spoken: None, ..line });
     }
 
     /// Whether no reply waits for anything.
@@ -141,14 +150,12 @@ impl Lines {
     }
 
     /// A line has its outcome. With its last line a reply has its own.
-    pub fn settle(&mut self, batch: u64, outcome: LineOutcome) {
-        let Some(open) = self.open.get_mut(&batch) else { return };
+    pub fn settle(&mut self, line: &Line, outcome: LineOutcome) {
+        let Some(open) = self.open.get_mut(&line.batch) else { return };
         open.outstanding = open.outstanding.saturating_sub(1);
-        if severity(outcome) > severity(open.worst) {
-            open.worst = outcome;
-        }
+        open.take(outcome, line.spoken);
         if open.outstanding == 0
-            && let Some(open) = self.open.remove(&batch)
+            && let Some(open) = self.open.remove(&line.batch)
         {
             open.end();
         }
@@ -160,18 +167,16 @@ impl Lines {
         let count = self.waiting.iter().take_while(|line| stale(line)).count();
         for _ in 0..count {
             if let Some(line) = self.waiting.pop_front() {
-                self.settle(line.batch, LineOutcome::Stale);
+                self.settle(&line, LineOutcome::Stale);
             }
         }
         count
     }
 
     /// Settles the replies whose lines are out and will not be answered any more: in doubt.
-    pub fn doubt_the_rest(&mut self) {
+    pub fn doubt_the_rest(&mut self, now: Moment) {
         for (_, mut open) in self.open.drain() {
-            if severity(LineOutcome::InDoubt) > severity(open.worst) {
-                open.worst = LineOutcome::InDoubt;
-            }
+            open.take(LineOutcome::InDoubt, Some(now));
             open.end();
         }
     }
@@ -180,7 +185,7 @@ impl Lines {
     pub fn abandon(&mut self) -> usize {
         let count = self.waiting.len();
         while let Some(line) = self.waiting.pop_front() {
-            self.settle(line.batch, LineOutcome::Abandoned);
+            self.settle(&line, LineOutcome::Abandoned);
         }
         count
     }
@@ -209,90 +214,4 @@ fn reply_outcome(worst: LineOutcome) -> ReplyOutcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use tokio::sync::Semaphore;
-
-    use super::*;
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn batch(parts: &[&str], handed_over: u64) -> (Batch, oneshot::Receiver<ReplyEnd>) {
-        let (respond, outcome) = oneshot::channel();
-        let places = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
-        let parts = parts.iter().map(|part| (*part).to_owned()).collect();
-        let correlation_id = "id".to_owned();
-        (Batch { parts, correlation_id, handed_over: at(handed_over), respond, places }, outcome)
-    }
-
-    #[test]
-    fn lines_keep_their_order_and_replies_are_not_interleaved() {
-        let mut lines = Lines::default();
-        let (first, _first) = batch(&["a1", "a2"], 0);
-        let (second, _second) = batch(&["b1"], 0);
-        lines.push(first);
-        lines.push(second);
-        let said: Vec<(String, bool)> =
-            std::iter::from_fn(|| lines.pop()).map(|line| (line.text, line.continues)).collect();
-        assert_eq!(said, [("a1".into(), false), ("a2".into(), true), ("b1".into(), false)]);
-    }
-
-    #[test]
-    fn a_reply_has_the_worst_outcome_of_its_lines_once_all_have_theirs() {
-        use LineOutcome as L;
-        for (outcomes, expected) in [
-            ([L::Sent, L::Sent], ReplyOutcome::Sent),
-            ([L::Sent, L::Stale], ReplyOutcome::Silenced(Reason::Stale)),
-            ([L::Stale, L::Abandoned], ReplyOutcome::Abandoned),
-            ([L::InDoubt, L::Sent], ReplyOutcome::InDoubt),
-            ([L::InDoubt, L::Failed], ReplyOutcome::Failed(Reason::SendFailed)),
-        ] {
-            let mut lines = Lines::default();
-            let (reply, mut outcome) = batch(&["1", "2"], 0);
-            lines.push(reply);
-            lines.settle(0, outcomes[0]);
-            assert!(outcome.try_recv().is_err(), "one line is still out");
-            lines.settle(0, outcomes[1]);
-            assert_eq!(outcome.try_recv().map(|end| end.outcome), Ok(expected), "{outcomes:?}");
-            assert!(lines.is_empty());
-        }
-    }
-
-    #[test]
-    fn stale_lines_go_at_exactly_their_time() {
-        let mut lines = Lines::default();
-        let (old, mut outcome) = batch(&["old"], 0);
-        let (young, _young) = batch(&["young"], 1);
-        lines.push(old);
-        lines.push(young);
-        assert_eq!(lines.drop_stale(Duration::from_millis(59_999), at(60)), 0);
-        assert_eq!(lines.drop_stale(at(60), at(60)), 1);
-        assert_eq!(outcome.try_recv().map(|end| end.outcome), Ok(ReplyOutcome::Silenced(Reason::Stale)));
-        assert_eq!(lines.front().map(|line| line.text.as_str()), Some("young"));
-    }
-
-    #[test]
-    fn giving_up_abandons_what_waits_but_not_what_was_said() {
-        let mut lines = Lines::default();
-        let (reply, mut outcome) = batch(&["said", "waits"], 0);
-        lines.push(reply);
-        let said = lines.pop().expect("a line");
-        assert_eq!(lines.abandon(), 1);
-        assert!(outcome.try_recv().is_err());
-        lines.settle(said.batch, LineOutcome::Sent);
-        assert_eq!(outcome.try_recv().map(|end| end.outcome), Ok(ReplyOutcome::Abandoned));
-    }
-
-    #[test]
-    fn a_line_that_nobody_got_is_the_first_again() {
-        let mut lines = Lines::default();
-        let (reply, _outcome) = batch(&["1", "2"], 0);
-        lines.push(reply);
-        let first = lines.pop().expect("a line");
-        lines.put_back(first);
-        assert_eq!(lines.front().map(|line| line.text.as_str()), Some("1"));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -23,7 +23,7 @@ use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::RoomName;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
-use crate::robot::ROBOT_CONDITION;
+use crate::robot::RoomRobot;
 use line::{Batch, Line, LineOutcome, Lines};
 
 /// How long the robot has to answer.
@@ -82,11 +82,14 @@ pub struct Outbox {
     room: RoomName,
     tools: Tools,
     batches: mpsc::Receiver<Batch>,
-    cytube_away: watch::Receiver<bool>,
+    robot: RoomRobot,
     lines: Lines,
-    /// When the next line may go out, but for what its own reply asks.
+    /// When the latest line was handed to the bus, since start.
     last_said: Option<Duration>,
     robot_has_answered: bool,
+    /// Whether the latest line found no robot: then they are tried one at a time, so that none
+    /// overtakes another when the robot comes.
+    nobody_there: bool,
     progress: Progress,
 }
 
@@ -103,8 +106,8 @@ enum Said {
 }
 
 impl Outbox {
-    /// An outbox and where to hand replies in. `cytube_away`: whether the robot has lost the room.
-    pub fn new(room: RoomName, tools: Tools, cytube_away: watch::Receiver<bool>) -> (Self, OutboxHandle) {
+    /// An outbox and where to hand replies in.
+    pub fn new(room: RoomName, tools: Tools, robot: RoomRobot) -> (Self, OutboxHandle) {
         let capacity = tools.config.outbox.max_lines;
         let (sender, batches) = mpsc::channel(capacity.max(1));
         let places = Arc::new(Semaphore::new(capacity));
@@ -115,10 +118,11 @@ impl Outbox {
             room,
             tools,
             batches,
-            cytube_away,
+            robot,
             lines,
             last_said: None,
             robot_has_answered: false,
+            nobody_there: false,
             progress,
         };
         (outbox, handle)
@@ -146,10 +150,12 @@ impl Outbox {
                     None => open = false,
                 },
                 ready = Self::ready(
-                    &mut self.lines, &mut self.cytube_away, &self.tools, self.last_said
-                ) => if ready && let Some(line) = self.lines.pop() {
-                    answers.push(self.say(line));
-                },
+                    &mut self.lines, &mut self.robot, &self.tools, self.last_said
+                ), if !self.nobody_there || answers.is_empty() => {
+                    if ready && let Some(line) = self.lines.pop() {
+                        answers.push(self.say(line));
+                    }
+                }
             }
         }
     }
@@ -159,22 +165,20 @@ impl Outbox {
     /// became stale meanwhile. Never returns while no line waits.
     async fn ready(
         lines: &mut Lines,
-        cytube_away: &mut watch::Receiver<bool>,
+        robot: &mut RoomRobot,
         tools: &Tools,
         last_said: Option<Duration>,
     ) -> bool {
         let Some(line) = lines.front() else { return std::future::pending().await };
         let due = *line.due.get_or_insert_with(|| {
-            let gap = gap(&tools.config, line.continues, rand::random::<f64>());
+            let gap = gap(&tools.config, line.part > 0, rand::random::<f64>());
             last_said.map_or(line.handed_over, |last| line.handed_over.max(last + gap))
         });
         let now = tools.clock.now().elapsed;
         let stale_in = (line.handed_over + tools.config.outbox.stale).saturating_sub(now);
         let may_speak = async {
             sleep(due.saturating_sub(tools.clock.now().elapsed)).await;
-            if cytube_away.wait_for(|away| !away).await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            robot.in_the_room().await;
             tools.bus.proven_since(due).await;
         };
         timeout(stale_in, may_speak).await.is_ok()
@@ -182,17 +186,18 @@ impl Outbox {
 
     /// Hands a line to the bus. What it returns resolves when it is known what became of it; the
     /// next line doesn't wait for that.
-    fn say(&mut self, line: Line) -> BoxFuture<'static, Answered> {
+    fn say(&mut self, mut line: Line) -> BoxFuture<'static, Answered> {
         let now = self.tools.clock.now();
         self.progress.begin(now);
         self.last_said = Some(now.elapsed);
-        self.lines.spoken(line.batch, now);
+        line.spoken = Some(now);
         self.tools.decider.said(self.room.clone(), line.text.clone());
         let correlation_id = self.lines.correlation_id(line.batch).map(str::to_owned);
         let payload =
             wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
         let (bus, clock) = (self.tools.bus.clone(), self.tools.clock);
         Box::pin(async move {
+            let connection = bus.link().connection;
             let subject = subjects::ROBOT_COMMAND;
             let reply = bus.request(subject, payload, correlation_id.as_deref(), ROBOT_TIMEOUT).await;
             let outcome = match reply {
@@ -201,8 +206,8 @@ impl Outbox {
                 Ok(Reply::TimedOut) => {
                     // The line was handed over at the latest when the waiting began.
                     let since = clock.now().elapsed.saturating_sub(ROBOT_TIMEOUT / 2);
-                    let proven = timeout(PROOF_TIMEOUT, bus.proven_since(since)).await.is_ok();
-                    Ok(Said::TimedOut { proven })
+                    let proven = timeout(PROOF_TIMEOUT, bus.proves(connection, since)).await;
+                    Ok(Said::TimedOut { proven: proven.unwrap_or(false) })
                 }
                 Err(error) => Err(error),
             };
@@ -213,26 +218,12 @@ impl Outbox {
     fn answered(&mut self, answered: Answered) {
         let Answered { line, outcome } = answered;
         self.progress.begin(self.tools.clock.now());
+        self.nobody_there = matches!(outcome, Ok(Said::NoResponders));
         match outcome {
-            Ok(Said::Answered(answer)) => {
-                self.robot_has_answered = true;
-                let now = self.tools.clock.now();
-                self.tools.health.condition(now, Component::Robot, ROBOT_CONDITION, None, None);
-                match wire::robot_answer(&answer) {
-                    Ok(()) => {
-                        self.robot_is(None);
-                        self.settle(&line, LineOutcome::Sent);
-                    }
-                    Err(error) => {
-                        warn!(room = %self.room, error, "the robot refused a line");
-                        self.robot_is(Some(format!("refuses lines: {error}")));
-                        self.settle(&line, LineOutcome::Failed);
-                    }
-                }
-            }
+            Ok(Said::Answered(answer)) => self.robot_said(&line, &answer),
             Ok(Said::NoResponders) => {
                 // Proven that nobody got it: the one case in which a line is tried again.
-                self.robot_is(Some("no robot takes our lines".to_owned()));
+                self.robot.takes_lines(false);
                 self.put_back(line, NO_RESPONDERS_PAUSE);
             }
             Ok(Said::TimedOut { proven }) if proven && !self.robot_has_answered => {
@@ -252,6 +243,22 @@ impl Outbox {
         }
     }
 
+    fn robot_said(&mut self, line: &Line, answer: &[u8]) {
+        self.robot_has_answered = true;
+        self.robot.takes_lines(true);
+        match wire::robot_answer(answer) {
+            Ok(()) => {
+                self.robot_is(None);
+                self.settle(line, LineOutcome::Sent);
+            }
+            Err(error) => {
+                warn!(room = %self.room, error, "the robot refused a line");
+                self.robot_is(Some(format!("refuses lines: {error}")));
+                self.settle(line, LineOutcome::Failed);
+            }
+        }
+    }
+
     fn put_back(&mut self, mut line: Line, pause: Duration) {
         line.due = Some(self.tools.clock.now().elapsed + pause);
         self.lines.put_back(line);
@@ -265,7 +272,7 @@ impl Outbox {
             ),
             _ => debug!(room = %self.room, correlation_id, ?outcome, "line settled"),
         }
-        self.lines.settle(line.batch, outcome);
+        self.lines.settle(line, outcome);
     }
 
     /// Tells health how the robot takes our lines in this room.
@@ -284,7 +291,7 @@ impl Outbox {
         let abandoned = self.lines.abandon();
         let in_doubt = answers.len();
         drop(answers);
-        self.lines.doubt_the_rest();
+        self.lines.doubt_the_rest(self.tools.clock.now());
         if abandoned + in_doubt > 0 {
             info!(room = %self.room, abandoned, in_doubt, "lines given up");
         }

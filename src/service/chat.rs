@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::parts::Common;
 use crate::bus::link::LinkKeeper;
@@ -16,7 +16,7 @@ use crate::llm::Router;
 use crate::names::RoomName;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
-use crate::robot::{RobotNotice, RobotWatch};
+use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
 use crate::tasks::{Task, spawn};
 
 /// The tasks of chat, and what others need of them.
@@ -38,7 +38,7 @@ impl Chat {
     ) -> Self {
         let Common { config, identity, clock, health, bus, shutdown } = common;
         let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), *clock, health.clone());
-        let (robot_watch, cytube_away) = RobotWatch::new(
+        let (robot_watch, robots) = RobotWatch::new(
             &config.rooms,
             bus.clone(),
             *clock,
@@ -47,7 +47,7 @@ impl Chat {
             robot_notices,
         );
         let (outboxes, handles) = outboxes(
-            cytube_away,
+            robots,
             &Tools {
                 config: config.clone(),
                 identity: identity.clone(),
@@ -86,7 +86,7 @@ fn intakes(common: &Common, queues: Vec<(RoomName, RoomQueue)>, keeper: &mut Lin
     by_token
         .into_iter()
         .map(|(token, rooms)| {
-            let subscription = keeper.subscribe(subjects::events(&token));
+            let subscription = keeper.subscribe(subjects::events(&token), config.limits.max_event_bytes);
             let intake = Intake::new(rooms, config.limits.max_event_bytes, *clock, health.clone());
             spawn("intake", shutdown, intake.run(subscription, shutdown.stop_taking.clone()))
         })
@@ -94,13 +94,13 @@ fn intakes(common: &Common, queues: Vec<(RoomName, RoomQueue)>, keeper: &mut Lin
 }
 
 fn outboxes(
-    cytube_away: HashMap<RoomName, watch::Receiver<bool>>,
+    robots: HashMap<RoomName, RoomRobot>,
     tools: &Tools,
 ) -> (Vec<Outbox>, HashMap<RoomName, OutboxHandle>) {
-    cytube_away
+    robots
         .into_iter()
-        .map(|(room, away)| {
-            let (outbox, handle) = Outbox::new(room.clone(), tools.clone(), away);
+        .map(|(room, robot)| {
+            let (outbox, handle) = Outbox::new(room.clone(), tools.clone(), robot);
             (outbox, (room, handle))
         })
         .unzip()

@@ -1,6 +1,13 @@
 //! The stories: the real binary against a real nats-server, one file a story.
 
 mod alive;
+mod chat;
+mod command_line;
+mod hostile_chat;
+mod outbox;
+mod providers;
+mod robot;
+mod rooms;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");

@@ -163,8 +163,11 @@ fn read_lines(output: impl Read + Send + 'static, stderr: bool, lines: Journal<L
     })
 }
 
-/// A test run that is killed leaves nothing behind, where the system can do that.
+/// A test run that is killed leaves nothing behind, where the system can do that. There Ctrl-C reaches
+/// only whoever started the child, and not the child before it.
 fn die_with_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    command.process_group(0);
     #[cfg(target_os = "linux")]
     // SAFETY: between fork and exec only one system call is made, nothing is allocated.
     unsafe {
