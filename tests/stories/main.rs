@@ -3,7 +3,9 @@
 mod alive;
 mod chat;
 mod command_line;
+mod floods;
 mod hostile_chat;
+mod nats_access;
 mod outbox;
 mod providers;
 mod robot;
