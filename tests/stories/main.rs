@@ -4,6 +4,8 @@ mod alive;
 mod chat;
 mod command_line;
 mod hostile_chat;
+mod link;
+mod outage;
 mod outbox;
 mod providers;
 mod robot;
