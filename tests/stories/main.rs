@@ -6,6 +6,8 @@ mod command_line;
 mod floods;
 mod hostile_chat;
 mod nats_access;
+mod link;
+mod outage;
 mod outbox;
 mod providers;
 mod robot;
