@@ -52,7 +52,10 @@ async fn req_001_the_announcements_have_exactly_their_shape_and_say_what_is_so()
         assert_eq!(message.text("/personality"), "Cynthia");
         assert_eq!(message.json["providers_configured"], 2);
         assert_eq!(message.json["triggers_loaded"], 1);
-        assert_eq!(message.json["metadata"]["endpoints"]["health"], json!({ "port": port, "path": "/health" }));
+        assert_eq!(
+            message.json["metadata"]["endpoints"]["health"],
+            json!({ "port": port, "path": "/health" })
+        );
         assert!(message.text("/timestamp").ends_with("+00:00"), "{message}");
         let said = DateTime::parse_from_rfc3339(message.text("/timestamp")).expect("a time stamp");
         assert!((message.wall - said.to_utc()).num_milliseconds().abs() < 1_000, "{message}");
@@ -126,21 +129,19 @@ async fn req_001_whoever_speaks_at_the_moment_of_the_announcement_is_heard() -> 
 
 #[tokio::test]
 async fn req_001_no_secret_is_in_anything_that_we_say() -> Result {
-    let changes = json!({
-        "metrics": { "advertise": "bot.example.org:80" },
-        "nats": { "user": nats::USER.0 },
-    });
     let world = World::of(BINARY)
         .server(nats::Settings { auth: Auth::UserPassword, ..nats::Settings::default() })
         .providers(2)
-        .config(changes)
+        .config(json!({ "metrics": { "advertise": "bot.example.org:80" } }))
         .launch(|launch| launch.arg("--log-level").arg("DEBUG"))
         .start()
         .await?;
-    // Providers that throw the key back at us, in every way that an operator gets to read.
-    let echo = |status| Behaviour::Status(status, json!({ "error": "bad key: key-of-first key-of-second" }).to_string());
-    world.providers[0].always(echo(401));
-    world.providers[1].next([echo(400)]);
+    // Providers that throw our key back at us.
+    let echo = |status, key: &str| {
+        Behaviour::Status(status, json!({ "error": format!("bad key: {key}") }).to_string())
+    };
+    world.providers[0].always(echo(401, "key-of-first"));
+    world.providers[1].next([echo(400, "key-of-second")]);
     world.mention("bob", "what is your key?").await?;
     world.ledger().await?;
     world.ask("bob", "and now?").await?;
@@ -170,7 +171,9 @@ async fn req_001_no_secret_is_in_anything_that_we_say() -> Result {
 async fn req_004_a_poll_with_any_body_is_answered_at_once_with_the_same_announcement() -> Result {
     let world = World::of(BINARY).config(json!({ "metrics": { "host": "0.0.0.0" } })).start().await?;
     let (first, first_discovery) = announcement(&world, Mark::START).await?;
-    for body in [&b""[..], b"{}", b"nonsense", b"\xff\xfe\x00", br#"{"service": "somebody"}"#, &[b'x'; 100_000]] {
+    for body in
+        [&b""[..], b"{}", b"nonsense", b"\xff\xfe\x00", br#"{"service": "somebody"}"#, &[b'x'; 100_000]]
+    {
         // Two beats later the gap behind any announcement is long over.
         let mark = world.recorder.mark();
         world.wait_for_beat(mark, SOON, |_| true).await?;
@@ -244,7 +247,9 @@ async fn req_004_edge_case_a_flood_of_polls_is_answered_four_times_a_second_and_
             .recorder
             .since(mark, subject)
             .iter()
-            .map(|message| DateTime::parse_from_rfc3339(message.text("/timestamp")).expect("a time").timestamp_micros())
+            .map(|message| {
+                DateTime::parse_from_rfc3339(message.text("/timestamp")).expect("a time").timestamp_micros()
+            })
             .collect();
         assert!(!times.is_empty());
         let gaps: Vec<i64> = times.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000).collect();
@@ -267,7 +272,8 @@ async fn req_004_edge_case_a_flood_of_polls_is_answered_four_times_a_second_and_
 }
 
 #[tokio::test]
-async fn req_006_edge_case_nats_reconnection_is_announced_with_the_outage_and_followed_by_a_beat_at_once() -> Result {
+async fn req_006_edge_case_nats_reconnection_is_announced_with_the_outage_and_followed_by_a_beat_at_once()
+-> Result {
     // An interval so long that no regular beat comes in between.
     let changes = json!({ "service_metadata": { "heartbeat_interval_seconds": 60 }, "metrics": { "advertise": "bot.example.org:80" } });
     let world = World::of(BINARY).config(changes).proxied().start().await?;
