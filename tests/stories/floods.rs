@@ -1,6 +1,5 @@
 //! Too much of everything, and nonsense of every kind: the daemon lives, beats, and answers.
 
-
 use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Mark, Result};
 use proptest::prelude::*;

@@ -3,12 +3,12 @@
 mod alive;
 mod chat;
 mod command_line;
-mod floods;
 mod discovery;
+mod floods;
 mod heartbeats;
 mod hostile_chat;
-mod nats_access;
 mod link;
+mod nats_access;
 mod outage;
 mod outbox;
 mod providers;
