@@ -3,8 +3,11 @@
 mod alive;
 mod chat;
 mod command_line;
+mod flood;
 mod hostile_chat;
 mod link;
+mod nats_access;
+mod nats_trouble;
 mod outage;
 mod outbox;
 mod providers;
