@@ -201,21 +201,23 @@ impl LinkKeeper {
     /// An echo came back: everything written before it has reached the server.
     fn proven(&mut self, client: &Client, proof: Proof, patience: &mut Patience) {
         let now = self.clock.now();
-        let mut came_up = false;
+        let comes_up = !self.link.borrow().is_up();
+        if comes_up {
+            // Before anybody can speak on the link: a first beat that calls it down would be a lie.
+            self.health.link(now, LinkHealth::Up);
+        }
         self.link.send_modify(|link| {
             link.proof = Some(proof);
-            if link.client.is_none() {
+            if comes_up {
                 link.client = Some(client.clone());
                 link.connection += 1;
                 link.outage = link.lost_at.take().map(|lost_at| now.elapsed.saturating_sub(lost_at));
-                came_up = true;
             }
         });
         self.round_trip = Some(proof.round_trip());
         self.troubles.proven(proof);
-        if came_up {
+        if comes_up {
             patience.connected();
-            self.health.link(now, LinkHealth::Up);
             let server = client.server_info();
             info!(
                 server = %format_args!("{}:{}", server.host, server.port),

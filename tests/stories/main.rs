@@ -3,7 +3,10 @@
 mod alive;
 mod chat;
 mod command_line;
+mod discovery;
 mod flood;
+mod floods;
+mod heartbeats;
 mod hostile_chat;
 mod link;
 mod nats_access;
@@ -13,6 +16,7 @@ mod outbox;
 mod providers;
 mod robot;
 mod rooms;
+mod shape;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kryten_testkit::nats::{Auth, Server, Settings, USER};
+use kryten_testkit::nats::{Auth, Server, Settings, TOKEN, USER};
 use kryten_testkit::process::Line;
 use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Context as _, Exit, Mark, Result, ports};
@@ -49,8 +49,13 @@ fn logged(world: &World, text: &str) -> Vec<Line> {
 }
 
 #[tokio::test]
-async fn a_token_is_signed_in_with() -> Result {
-    starts_and_answers(Settings { auth: Auth::Token, ..Settings::default() }).await.map(drop)
+async fn a_token_is_taken_from_the_config_or_a_file_of_its_own() -> Result {
+    let mut world = starts_and_answers(Settings { auth: Auth::Token, ..Settings::default() }).await?;
+    std::fs::write(world.daemon.folder().join("token"), format!("{TOKEN}\n")).context("a file")?;
+    let from_file = json!({ "servers": [world.server.url()], "token_file": "token" });
+    restarts_and_answers(&mut world, from_file).await?;
+    let in_url = json!({ "servers": [format!("nats://{TOKEN}@{}", world.server.address())] });
+    restarts_and_answers(&mut world, in_url).await
 }
 
 #[tokio::test]
