@@ -1,216 +1,232 @@
-//! Getting to NATS: server lists, credentials, TLS, permissions, and what happens without.
+//! Getting in: servers, credentials, certificates; and what is said when there is no way in.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kryten_testkit::nats::{Auth, NKEY_SEED, Server, Settings, TOKEN, USER};
+use kryten_testkit::nats::{Auth, Server, Settings, TOKEN, USER};
+use kryten_testkit::process::Line;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Exit, Mark, Proxy, Result, ports};
+use kryten_testkit::{Context as _, Exit, Mark, Result, ports};
 use serde_json::{Value, json};
 
 use crate::BINARY;
+use crate::outage::{BACK_WITHIN, STARTUPS};
 
-/// A heartbeat that says what is wrong with the component `nats`.
-async fn trouble_with_nats(world: &World, words: &str) -> Result<Value> {
-    let healthy = |beat: &Value| beat.pointer("/status/components/nats/healthy") == Some(&Value::from(true));
-    let message = |beat: &Value| {
-        beat.pointer("/status/components/nats/message").and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let wanted = |beat: &Value| !healthy(beat) && message(beat).contains(words);
-    Ok(world.wait_for_beat(Mark::START, SOON, |beat| wanted(&beat.json)).await?.json)
+/// What is logged when NATS can't be reached.
+const NO_CONNECTION: &str = "no connection to NATS";
+
+async fn starts_and_answers(settings: Settings) -> Result<World> {
+    let world = World::of(BINARY).server(settings).start().await?;
+    answers(&world).await?;
+    Ok(world)
 }
 
-#[tokio::test]
-async fn a_dead_server_in_the_list_is_passed_over() -> Result {
-    let world = World::of(BINARY).start_at_once().await?;
-    world.wait_until_up(Mark::START).await?;
-    let dead = format!("nats://127.0.0.1:{}", ports::free()?);
-    let servers = json!({"nats": {"servers": [dead, world.server.url()]}, "service_metadata": {"service_name": "second"}});
+async fn answers(world: &World) -> Result {
+    world.ask("bob", "are you in?").await?;
+    let ledger = world.ledger().await?;
+    assert_eq!(ledger["sent"], ledger["fired"], "{ledger}");
+    Ok(())
+}
+
+/// Starts the daemon again with another `nats` section.
+fn restart_with(world: &mut World, nats: Value) -> Result<Mark> {
+    world.daemon.kill();
     let mut config = world.config.clone();
-    kryten_testkit::config::merge(&mut config, servers);
-    let _second = kryten_testkit::Launch::new(BINARY).start(&config)?;
-    world.recorder.wait_since(Mark::START, "kryten.service.heartbeat.second", SOON, |_| true).await?;
-    Ok(())
+    config["nats"] = nats;
+    world.daemon.write_config(&config)?;
+    let mark = world.recorder.mark();
+    world.daemon.restart()?;
+    Ok(mark)
+}
+
+async fn restarts_and_answers(world: &mut World, nats: Value) -> Result {
+    let mark = restart_with(world, nats)?;
+    world.wait_until_up(mark).await?;
+    answers(world).await
+}
+
+fn logged(world: &World, text: &str) -> Vec<Line> {
+    world.daemon.log().all().into_iter().filter(|line| line.text.contains(text)).collect()
 }
 
 #[tokio::test]
-async fn every_way_of_signing_in_is_understood() -> Result {
-    for auth in [Auth::Anybody, Auth::UserPassword, Auth::Token, Auth::Nkey] {
-        let settings = Settings { auth, ..Settings::default() };
-        let world = World::of(BINARY).server(settings).start().await?;
-        assert_eq!(world.stop().await?, Exit::Code(0), "{auth:?}");
-    }
-    Ok(())
+async fn a_token_is_taken_from_the_config_or_a_file_of_its_own() -> Result {
+    let mut world = starts_and_answers(Settings { auth: Auth::Token, ..Settings::default() }).await?;
+    std::fs::write(world.daemon.folder().join("token"), format!("{TOKEN}\n")).context("a file")?;
+    let from_file = json!({ "servers": [world.server.url()], "token_file": "token" });
+    restarts_and_answers(&mut world, from_file).await?;
+    let in_url = json!({ "servers": [format!("nats://{TOKEN}@{}", world.server.address())] });
+    restarts_and_answers(&mut world, in_url).await
 }
 
 #[tokio::test]
-async fn secrets_may_stand_in_files_and_the_user_in_the_url() -> Result {
-    let (user, password) = USER;
-    for (auth, nats) in [
-        (Auth::UserPassword, json!({"password": null, "password_file": "secret"})),
-        (Auth::Token, json!({"token": null, "token_file": "secret"})),
-        (Auth::Nkey, json!({"nkey_seed_file": "secret"})),
-    ] {
-        let secret = match auth {
-            Auth::Token => TOKEN,
-            Auth::Nkey => NKEY_SEED,
-            _ => password,
-        };
-        let world = World::of(BINARY)
-            .server(Settings { auth, ..Settings::default() })
-            .config(json!({ "nats": nats }))
-            .launch(|launch| launch.file("secret", format!("{secret}\n")))
-            .start()
-            .await?;
-        assert_eq!(world.stop().await?, Exit::Code(0), "{auth:?}");
-    }
-    let server = Server::start_with(Settings { auth: Auth::UserPassword, ..Settings::default() }).await?;
-    let recorder = kryten_testkit::recorder::Recorder::start(&server).await?;
-    let mut config =
-        kryten_testkit::config::base(&server, &[kryten_testkit::Room::new("cytu.be", "Lounge")], &[]);
-    let url = format!("nats://{user}:{password}@{}", server.address());
-    config["nats"] = json!({ "servers": [url] });
-    config["llm_providers"]["first"] =
-        kryten_testkit::config::provider_section("first", "http://127.0.0.1:9/v1");
-    config["default_provider"] = json!("first");
-    let daemon = kryten_testkit::Launch::new(BINARY).start(&config)?;
-    recorder.wait_for("kryten.service.heartbeat.llm", SOON, |_| true).await?;
+async fn the_seed_of_a_key_is_signed_in_with() -> Result {
+    starts_and_answers(Settings { auth: Auth::Nkey, ..Settings::default() }).await.map(drop)
+}
+
+#[tokio::test]
+async fn user_and_password_are_taken_from_the_file_the_url_or_a_file_of_their_own() -> Result {
+    const PASSWORD: &str = "p@ss:w/rd %41";
+    let settings =
+        Settings { auth: Auth::UserPassword, password: PASSWORD.to_owned(), ..Settings::default() };
+    let password = json!({ "nats": { "password": PASSWORD } });
+    let mut world = World::of(BINARY).server(settings).config(password).start().await?;
+    answers(&world).await?;
+    let address = world.server.address();
+
+    let url = format!("nats://{}:p%40ss%3Aw%2Frd%20%2541@{address}", USER.0);
+    restarts_and_answers(&mut world, json!({ "servers": [url] })).await?;
+
+    std::fs::write(world.daemon.folder().join("password"), format!("{PASSWORD}\n")).context("a file")?;
+    let from_file = json!({ "servers": [world.server.url()], "user": USER.0, "password_file": "password" });
+    restarts_and_answers(&mut world, from_file).await?;
     assert!(
-        !daemon.log().all().iter().any(|line| line.text.contains(password)),
-        "the log keeps the password"
+        logged(&world, "p@ss").is_empty() && logged(&world, "p%40ss").is_empty(),
+        "a secret is in the log"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn tls_with_a_private_authority_and_a_client_certificate_works() -> Result {
-    let settings = Settings { tls: true, ..Settings::default() };
-    let world = World::of(BINARY).server(settings).start().await?;
-    world.ask("bob", "are you there?").await?;
-    assert_eq!(world.ledger().await?["sent"], 1);
-    assert_eq!(world.stop().await?, Exit::Code(0));
+async fn a_server_that_is_dead_is_passed_over() -> Result {
+    let mut world = World::of(BINARY).start().await?;
+    let servers = json!([format!("nats://127.0.0.1:{}", ports::free()?), world.server.url()]);
+    // Which one is tried first is drawn anew each time.
+    for _ in 0..4 {
+        restarts_and_answers(&mut world, json!({ "servers": servers, "max_reconnect_attempts": 1 })).await?;
+    }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_whose_certificate_nobody_vouches_for_is_not_trusted() -> Result {
-    let settings = Settings { tls: true, ..Settings::default() };
-    let world = World::of(BINARY)
-        .server(settings)
-        .config(json!({"nats": {"tls_ca": null, "max_reconnect_attempts": 2, "reconnect_time_wait": 1}}))
-        .start_at_once()
+async fn certificates_are_shown_and_checked_and_a_wrong_authority_is_not_given_up_on() -> Result {
+    let mut world = starts_and_answers(Settings { tls: true, ..Settings::default() }).await?;
+    let other = Server::start_with(Settings { tls: true, ..Settings::default() }).await?;
+    let authority = world.daemon.folder().join("authority.pem");
+    std::fs::copy(other.file("ca.pem"), &authority).context("another authority")?;
+    let mut nats = world.config["nats"].clone();
+    nats["tls_ca"] = json!("authority.pem");
+    let mark = restart_with(&mut world, nats)?;
+    let told = world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains(NO_CONNECTION)).await?;
+    assert!(told.text.contains("certificate"), "{told}");
+    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
+    world.recorder.none_since(mark, STARTUPS).await?;
+
+    // Files are read at each attempt: the right one is taken up without a restart.
+    std::fs::copy(world.server.file("ca.pem"), &authority).context("the right authority")?;
+    world.wait_until_up(mark).await?;
+    answers(&world).await
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_a_bad_config() -> Result {
+    let mut world = World::of(BINARY).start().await?;
+    for (field, more) in [
+        ("tls_ca", json!({})),
+        ("nkey_seed_file", json!({})),
+        ("creds_file", json!({})),
+        ("tls_key", json!({ "tls_cert": "config.json" })),
+    ] {
+        let mut nats = world.config["nats"].clone();
+        nats[field] = json!("nowhere.pem");
+        kryten_testkit::config::merge(&mut nats, more);
+        restart_with(&mut world, nats)?;
+        assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(78), "{field}");
+        let named = |line: &Line| line.text.contains(field) && line.text.contains("nowhere.pem");
+        assert!(world.daemon.log().all().iter().any(named), "{field} is not named");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nats_absent_at_start_is_waited_for_told_every_half_minute_and_taken_up_at_once() -> Result {
+    let mut world = World::of(BINARY).proxied().start().await?;
+    world.daemon.kill();
+    world.proxy()?.refuse().await?;
+    let mark = world.recorder.mark();
+    world.daemon.restart()?;
+    let is_told = |line: &str| line.contains(NO_CONNECTION);
+    let first = world.daemon.wait_for_log(Mark::START, SOON, is_told).await?;
+    assert_eq!(world.daemon.get("/livez").await?.0, 200);
+    assert_eq!(world.daemon.get("/readyz").await?.0, 503);
+    let again = Duration::from_secs(30);
+    let second = world
+        .daemon
+        .log()
+        .wait("the second line", again + SOON, |line| is_told(&line.text) && line.at > first.at)
         .await?;
-    assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(69));
-    assert!(world.recorder.all("kryten.service.heartbeat.llm").is_empty());
+    let gap = second.at - first.at;
+    assert!(gap >= again && gap <= again + Duration::from_secs(2), "told again after {gap:?}");
+    world.recorder.none_since(mark, STARTUPS).await?;
+
+    let reachable = Instant::now();
+    world.proxy()?.admit().await?;
+    world.wait_until_up(mark).await?;
+    let startup = world.recorder.wait_since(mark, STARTUPS, SOON, |_| true).await?;
+    assert!(startup.at - reachable <= BACK_WITHIN, "announced after {:?}", startup.at - reachable);
+    assert!(startup.json.get("re_announcement").is_none(), "the first announcement: {startup}");
+    assert_eq!(logged(&world, NO_CONNECTION).len(), 2);
+    answers(&world).await
+}
+
+#[tokio::test]
+async fn attempts_that_are_used_up_end_it_with_69_at_start_and_later() -> Result {
+    let attempts = json!({ "nats": { "max_reconnect_attempts": 3, "reconnect_time_wait": 1 } });
+    let mut world = World::of(BINARY).proxied().config(attempts).start().await?;
+    for at_start in [false, true] {
+        let gone = Instant::now();
+        if at_start {
+            world.daemon.restart()?;
+        } else {
+            world.proxy()?.refuse().await?;
+            world.proxy()?.cut().await?;
+        }
+        assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(69));
+        // Three attempts, each worth a second.
+        let took = gone.elapsed();
+        assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(6), "ended after {took:?}");
+        assert!(!logged(&world, "max_reconnect_attempts").is_empty(), "the log does not say why");
+    }
     Ok(())
 }
 
 #[tokio::test]
-async fn without_nats_at_start_it_waits_says_so_once_and_is_there_within_a_second() -> Result {
-    let server = Server::start().await?;
-    let away = Proxy::start(server.address()).await?;
-    away.refuse().await?;
-    let elsewhere = json!({"nats": {"servers": [format!("nats://{}", away.address())]}});
-    let world = World::of(BINARY).config(elsewhere).start_at_once().await?;
-    let recorder = kryten_testkit::recorder::Recorder::start(&server).await?;
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("no connection to NATS")).await?;
-    world.wait_for_health(SOON, |health| health["status"] == "failing").await?;
-    let admitted = tokio::time::Instant::now();
-    away.admit().await?;
-    let beat = recorder.wait_for("kryten.service.heartbeat.llm", SOON, |_| true).await?;
-    let waited = beat.at.saturating_duration_since(admitted.into_std());
-    assert!(waited < Duration::from_secs(1), "{waited:?}");
-    let said =
-        world.daemon.log().all().iter().filter(|line| line.text.contains("no connection to NATS")).count();
-    assert!((1..=3).contains(&said), "logged on change, not at each attempt: {said}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn attempts_used_up_at_start_or_later_end_it_with_69() -> Result {
-    let limited = json!({"nats": {"max_reconnect_attempts": 2, "reconnect_time_wait": 1}});
-    let nobody = json!({"nats": {"servers": [format!("nats://127.0.0.1:{}", ports::free()?)]}});
-    let world = World::of(BINARY).config(limited.clone()).config(nobody).start_at_once().await?;
-    assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(69));
-
-    let world = World::of(BINARY).config(limited).start().await?;
-    world.server.stop().await?;
-    assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(69));
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("max_reconnect_attempts")).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn refused_credentials_end_it_with_77_and_the_fields_to_check() -> Result {
-    let world = World::of(BINARY)
-        .server(Settings { auth: Auth::UserPassword, ..Settings::default() })
-        .config(json!({"nats": {"password": "another one"}}))
-        .start_at_once()
-        .await?;
+async fn refused_credentials_at_start_end_it_with_77_and_a_clear_error() -> Result {
+    let settings = Settings { auth: Auth::UserPassword, ..Settings::default() };
+    let wrong = json!({ "nats": { "password": "not-this-one" } });
+    let world = World::of(BINARY).server(settings).config(wrong).start_at_once().await?;
     assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(77));
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("nats.user")).await?;
-    assert!(!world.daemon.log().all().iter().any(|line| line.text.contains("another one")));
+    assert!(!logged(&world, "NATS refused the credentials").is_empty(), "the log does not say why");
+    assert!(logged(&world, "not-this-one").is_empty(), "a secret is in the log");
     Ok(())
 }
 
 #[tokio::test]
-async fn credentials_refused_later_are_borne_for_a_minute() -> Result {
-    let mut world = World::of(BINARY)
-        .server(Settings { auth: Auth::UserPassword, ..Settings::default() })
-        .start()
+async fn refused_credentials_later_end_it_with_77_after_a_minute_of_nothing_else() -> Result {
+    let settings = Settings { auth: Auth::UserPassword, ..Settings::default() };
+    let mut world = World::of(BINARY).server(settings).start().await?;
+    let changed = Instant::now();
+    world.server.reload(|settings| settings.password = "another".to_owned()).await?;
+    let told = world
+        .daemon
+        .wait_for_log(Mark::START, SOON, |line| line.contains("NATS refused the credentials"))
         .await?;
-    let refused = tokio::time::Instant::now();
-    world.server.reload(|settings| settings.password = "changed behind our back".to_owned()).await?;
-    let exit = world.daemon.wait_exit(Duration::from_secs(90)).await?;
-    assert_eq!(exit, Exit::Code(77));
-    let borne = refused.elapsed();
-    assert!((Duration::from_secs(60)..Duration::from_secs(65)).contains(&borne), "{borne:?}");
+    assert!(told.at - changed < Duration::from_secs(3), "told after {:?}", told.at - changed);
+    let minute = Duration::from_secs(60);
+    assert_eq!(world.daemon.wait_exit(minute + SOON).await?, Exit::Code(77));
+    let took = changed.elapsed();
+    assert!(took >= minute && took <= minute + Duration::from_secs(5), "ended after {took:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_denied_subscription_is_named_and_heals_when_it_is_allowed_again() -> Result {
-    let denied = "kryten.lifecycle.group.restart";
-    let mut world = World::of(BINARY)
-        .server(Settings {
-            auth: Auth::UserPassword,
-            deny_subscribe: vec![denied.to_owned()],
-            ..Settings::default()
-        })
-        .start()
-        .await?;
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains(denied)).await?;
-    let beat = trouble_with_nats(&world, "may not subscribe").await?;
-    assert_eq!(beat["health"], "degraded");
-    world.server.reload(|settings| settings.deny_subscribe.clear()).await?;
-    let healthy = |beat: &kryten_testkit::recorder::Message| beat.text("/health") == "healthy";
-    world.wait_for_beat(world.recorder.mark(), Duration::from_secs(60), healthy).await?;
-    world.robot.publish(denied, json!({"delay_seconds": 0, "reason": "heard again"})).await?;
-    assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(0));
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_denied_publish_is_named_and_makes_it_degraded() -> Result {
-    let denied = "kryten.lifecycle.llm.heartbeat";
-    let world = World::of(BINARY)
-        .server(Settings {
-            auth: Auth::UserPassword,
-            deny_publish: vec![denied.to_owned()],
-            ..Settings::default()
-        })
-        .start()
-        .await?;
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains(denied)).await?;
-    let beat = trouble_with_nats(&world, "may not publish").await?;
-    assert_eq!(beat["health"], "degraded");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_server_that_goes_away_by_degrees_is_heard() -> Result {
-    let world = World::of(BINARY).start().await?;
-    world.server.lame_duck().await?;
-    trouble_with_nats(&world, "shutting down").await?;
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("lame duck")).await?;
-    Ok(())
+async fn credentials_that_are_refused_for_a_while_are_no_end() -> Result {
+    let settings = Settings { auth: Auth::UserPassword, ..Settings::default() };
+    let mut world = World::of(BINARY).server(settings).start().await?;
+    world.server.reload(|settings| settings.password = "another".to_owned()).await?;
+    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
+    let mark = world.recorder.mark();
+    world.server.reload(|settings| settings.password = USER.1.to_owned()).await?;
+    let startup = world.recorder.wait_since(mark, STARTUPS, SOON, |_| true).await?;
+    assert_eq!(startup.json["re_announcement"], true);
+    answers(&world).await
 }
