@@ -4,6 +4,7 @@ mod alive;
 mod chat;
 mod command_line;
 mod discovery;
+mod health_changes;
 mod heartbeats;
 mod hostile_chat;
 mod outbox;
