@@ -4,14 +4,17 @@ mod alive;
 mod chat;
 mod command_line;
 mod discovery;
+mod group_restart;
 mod health_changes;
 mod heartbeats;
 mod hostile_chat;
+mod instances;
 mod outbox;
 mod providers;
 mod robot;
 mod rooms;
 mod shape;
+mod toggles;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
