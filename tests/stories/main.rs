@@ -14,6 +14,7 @@ mod providers;
 mod robot;
 mod rooms;
 mod shape;
+mod shutdown;
 mod toggles;
 
 /// The daemon under test.
