@@ -8,6 +8,7 @@ mod group_restart;
 mod health_changes;
 mod heartbeats;
 mod hostile_chat;
+mod http;
 mod instances;
 mod outbox;
 mod providers;
