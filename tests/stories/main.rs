@@ -6,8 +6,12 @@ mod command_line;
 mod discovery;
 mod flood;
 mod floods;
+mod group_restart;
+mod health_changes;
 mod heartbeats;
 mod hostile_chat;
+mod http;
+mod instances;
 mod link;
 mod nats_access;
 mod nats_trouble;
@@ -17,6 +21,8 @@ mod providers;
 mod robot;
 mod rooms;
 mod shape;
+mod shutdown;
+mod toggles;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
