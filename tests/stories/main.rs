@@ -3,11 +3,15 @@
 mod alive;
 mod chat;
 mod command_line;
+mod discovery;
+mod health_changes;
+mod heartbeats;
 mod hostile_chat;
 mod outbox;
 mod providers;
 mod robot;
 mod rooms;
+mod shape;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
