@@ -57,7 +57,7 @@ impl Intake {
         while let Some(Some(message)) = stop_taking.run_until_cancelled(subscription.next()).await {
             self.progress.begin(self.clock.now());
             #[cfg(feature = "test-hooks")]
-            crate::test_hooks::stall("intake", &String::from_utf8_lossy(&message)).await;
+            crate::test_hooks::stall("intake", &String::from_utf8_lossy(message.payload())).await;
             // One event that trips over a bug costs one event, not the service.
             if catch_unwind(AssertUnwindSafe(|| self.take(&message))).is_err() {
                 error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
@@ -69,12 +69,12 @@ impl Intake {
 
     fn take(&mut self, message: &Message) {
         let now = self.clock.now();
-        if message.len() > self.max_event_bytes {
-            self.drop_malformed(now, "too large");
+        if message.length() > self.max_event_bytes {
+            self.drop_malformed(now, "too_large");
             return;
         }
         let kind = message.subject().rsplit('.').next().unwrap_or_default();
-        match event::parse(kind, message) {
+        match event::parse(kind, message.payload()) {
             Err(malformed) => self.drop_malformed(now, malformed.as_str()),
             Ok(RoomEvent { domain, event: ChatEvent::Chat(chat) }) => {
                 if let Some(index) = self.room_of(now, domain.as_deref()) {
@@ -90,7 +90,7 @@ impl Intake {
         let only = (self.rooms.len() == 1).then_some(0);
         let Some(domain) = domain else {
             if only.is_none() {
-                self.drop_malformed(now, "no domain");
+                self.drop_malformed(now, "no_domain");
             }
             return only;
         };

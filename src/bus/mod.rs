@@ -4,12 +4,14 @@
 //! how the link is and publishes on it, but only while the link is proven. So nothing waits
 //! inside the client for a server that is away: a heartbeat that arrives late would be a lie.
 
-pub mod connect;
+mod connect;
+mod dial;
 pub mod link;
 pub mod patience;
 pub mod proof;
 pub mod subjects;
 pub mod subscription;
+mod trouble;
 pub mod wire;
 
 use std::sync::Arc;

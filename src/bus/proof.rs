@@ -81,6 +81,11 @@ impl LinkProof {
         (self.unanswered.len() < IN_FLIGHT_LIMIT).then(|| self.send(now, false))
     }
 
+    /// The latest answered echo.
+    pub fn latest(&self) -> Option<Proof> {
+        self.latest
+    }
+
     fn send(&mut self, now: Duration, regular: bool) -> u64 {
         self.next += 1;
         if self.unanswered.len() >= 2 * IN_FLIGHT_LIMIT {

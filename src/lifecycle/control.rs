@@ -56,7 +56,7 @@ pub async fn listen(control: Control, mut subscription: Subscription, listeners:
 /// False when nobody listens any more.
 async fn pass_on(control: Control, message: &Message, listeners: &Listeners) -> bool {
     let robot = |connected| {
-        let notice = RobotLifecycle::parse(message);
+        let notice = RobotLifecycle::parse(message.payload());
         notice
             .is_about_cytube()
             .then(|| RobotNotice::CyTube { connected, room: notice.domain.zip(notice.channel) })
@@ -70,11 +70,11 @@ async fn pass_on(control: Control, message: &Message, listeners: &Listeners) -> 
         Control::RobotConnected => pass_to_robot(robot(true), listeners).await,
         Control::RobotDisconnected => pass_to_robot(robot(false), listeners).await,
         Control::GroupRestart => {
-            let notice = Notice::GroupRestart(GroupRestart::parse(message));
+            let notice = Notice::GroupRestart(GroupRestart::parse(message.payload()));
             listeners.lifecycle.send(notice).await.is_ok()
         }
         Control::Heartbeat => {
-            listeners.lifecycle.send(Notice::Beat(ForeignBeat::parse(message))).await.is_ok()
+            listeners.lifecycle.send(Notice::Beat(ForeignBeat::parse(message.payload()))).await.is_ok()
         }
     }
 }

@@ -86,7 +86,7 @@ fn intakes(common: &Common, queues: Vec<(RoomName, RoomQueue)>, keeper: &mut Lin
     by_token
         .into_iter()
         .map(|(token, rooms)| {
-            let subscription = keeper.subscribe(subjects::events(&token));
+            let subscription = keeper.subscribe(subjects::events(&token), config.limits.max_event_bytes);
             let intake = Intake::new(rooms, config.limits.max_event_bytes, *clock, health.clone());
             spawn("intake", shutdown, intake.run(subscription, shutdown.stop_taking.clone()))
         })

@@ -131,7 +131,7 @@ pub(super) fn controls(common: &Common, keeper: &mut LinkKeeper, listeners: &Lis
     controls
         .into_iter()
         .map(|(control, subject)| {
-            let subscription = keeper.subscribe(subject);
+            let subscription = keeper.subscribe(subject, config.limits.max_event_bytes);
             spawn("control", shutdown, control::listen(control, subscription, listeners.clone()))
         })
         .collect()

@@ -1,0 +1,254 @@
+//! What the client says about a connection besides its end: told to the log and to health.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::{Event, ServerError};
+use tracing::{debug, error, warn};
+
+use super::proof::{ECHO_INTERVAL, Proof};
+use crate::clock::{Clock, Moment};
+use crate::health::{Component, HealthMonitor};
+
+/// How long a slow consumer or a server's announced shutdown keeps the component unhealthy.
+const TROUBLE_LASTS: Duration = Duration::from_secs(60);
+/// The same for a refused publish: longer than the longest time between two beats, so that it
+/// doesn't heal between one and the next.
+const DENIED_PUBLISH_LASTS: Duration = Duration::from_secs(75);
+/// The same trouble is logged again after so long.
+const LOG_AGAIN: Duration = Duration::from_secs(30);
+/// Denied subjects told apart; they are our own, so there are never that many.
+const DENIED_KEPT: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Subscribe,
+    Publish,
+}
+
+#[derive(Debug)]
+struct Denial {
+    action: Action,
+    logged_at: Duration,
+    /// When a denied subscription was last tried again, while nothing has come of it yet.
+    tried_again: Option<Duration>,
+}
+
+/// The troubles of the present connection.
+pub(super) struct Troubles {
+    clock: Clock,
+    health: HealthMonitor,
+    denied: BTreeMap<String, Denial>,
+    overflow_logged_at: Option<Duration>,
+}
+
+impl Troubles {
+    pub(super) fn new(clock: Clock, health: HealthMonitor) -> Self {
+        Self { clock, health, denied: BTreeMap::new(), overflow_logged_at: None }
+    }
+
+    /// A new connection: it may be to another server, with other permissions.
+    pub(super) fn begin(&mut self) {
+        let now = self.clock.now();
+        self.health.condition(now, Component::Nats, "lame duck", None, None);
+        for subject in std::mem::take(&mut self.denied).into_keys() {
+            self.heal(now, &subject);
+        }
+    }
+
+    /// The client says something.
+    pub(super) fn hear(&mut self, event: Event) {
+        let now = self.clock.now();
+        match event {
+            Event::SlowConsumer(_) => self.overflowed(now),
+            Event::LameDuckMode => {
+                warn!("the NATS server announces its shutdown (lame duck mode)");
+                let why = "the server is shutting down".to_owned();
+                self.health.condition(now, Component::Nats, "lame duck", Some(why), Some(TROUBLE_LASTS));
+            }
+            Event::ServerError(ServerError::Other(text)) => match denied_subject(&text) {
+                Some((subject, action)) => self.denied(now, subject, action),
+                None => warn!(error = %text, "NATS reports an error"),
+            },
+            Event::ServerError(error) => warn!(%error, "NATS reports an error"),
+            Event::ClientError(error) => debug!(%error, "the NATS client reports an error"),
+            Event::Connected | Event::Disconnected | Event::Draining | Event::Closed => {}
+        }
+    }
+
+    /// The client's own queue overflowed; one event for each message that was dropped.
+    fn overflowed(&mut self, now: Moment) {
+        let is_due = self.overflow_logged_at.is_none_or(|at| now.elapsed.saturating_sub(at) >= TROUBLE_LASTS);
+        if is_due {
+            self.overflow_logged_at = Some(now.elapsed);
+            warn!(
+                "messages from NATS came faster than they could be taken: some were dropped (slow consumer)"
+            );
+        }
+        let why = "slow consumer: messages dropped".to_owned();
+        self.health.condition(now, Component::Nats, "slow client", Some(why), Some(TROUBLE_LASTS));
+    }
+
+    fn denied(&mut self, now: Moment, subject: &str, action: Action) {
+        let known = self.denied.get_mut(subject).filter(|known| known.action == action);
+        let is_due =
+            known.as_ref().is_none_or(|known| now.elapsed.saturating_sub(known.logged_at) >= LOG_AGAIN);
+        if let Some(known) = known {
+            known.tried_again = None;
+            if is_due {
+                known.logged_at = now.elapsed;
+            }
+        } else if self.denied.len() < DENIED_KEPT {
+            let denial = Denial { action, logged_at: now.elapsed, tried_again: None };
+            self.denied.insert(subject.to_owned(), denial);
+        } else {
+            return;
+        }
+        let (verb, lasts) = match action {
+            Action::Subscribe => ("subscribe", None),
+            Action::Publish => ("publish", Some(DENIED_PUBLISH_LASTS)),
+        };
+        if is_due {
+            error!(subject, "NATS does not let us {verb} to a subject; check the account's permissions");
+        }
+        let why = format!("may not {verb} to {subject}");
+        self.health.condition(now, Component::Nats, denied_key(subject), Some(why), lasts);
+    }
+
+    /// The subscriptions that were denied, to be tried again now: permissions can be given back.
+    pub(super) fn try_again(&mut self) -> Vec<String> {
+        let now = self.clock.now().elapsed;
+        self.denied
+            .iter_mut()
+            .filter(|(_, denial)| denial.action == Action::Subscribe)
+            .map(|(subject, denial)| {
+                denial.tried_again = Some(now);
+                subject.clone()
+            })
+            .collect()
+    }
+
+    /// An echo came back. A subscription that was tried again well before it, and not denied since,
+    /// is in force.
+    pub(super) fn proven(&mut self, proof: Proof) {
+        let now = self.clock.now();
+        let is_in_force =
+            |denial: &Denial| denial.tried_again.is_some_and(|tried| proof.began >= tried + ECHO_INTERVAL);
+        let healed: Vec<String> = self
+            .denied
+            .iter()
+            .filter(|(_, denial)| is_in_force(denial))
+            .map(|(subject, _)| subject.clone())
+            .collect();
+        for subject in healed {
+            warn!(subject, "NATS lets us subscribe again");
+            self.denied.remove(&subject);
+            self.heal(now, &subject);
+        }
+    }
+
+    fn heal(&self, now: Moment, subject: &str) {
+        self.health.condition(now, Component::Nats, denied_key(subject), None, None);
+    }
+}
+
+fn denied_key(subject: &str) -> String {
+    format!("denied {subject}")
+}
+
+/// The denied subject in the server's `Permissions Violation for Subscription to "…"`.
+fn denied_subject(text: &str) -> Option<(&str, Action)> {
+    let (what, rest) = text.split_once('"')?;
+    let what = what.to_lowercase();
+    let (subject, _) = rest.split_once('"')?;
+    if !what.contains("permissions violation") {
+        return None;
+    }
+    Some((subject, if what.contains("subscription") { Action::Subscribe } else { Action::Publish }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::State;
+
+    fn troubles() -> Troubles {
+        let clock = Clock::start();
+        let health = HealthMonitor::new(clock.now(), [], []);
+        health.link(clock.now(), crate::health::LinkHealth::Up);
+        Troubles::new(clock, health)
+    }
+
+    fn denial(subject: &str) -> Event {
+        let text = format!("Permissions Violation for Subscription to \"{subject}\"");
+        Event::ServerError(ServerError::Other(text))
+    }
+
+    fn state(troubles: &Troubles) -> State {
+        troubles.health.snapshot(troubles.clock.now()).state
+    }
+
+    fn proof_began(troubles: &Troubles, after: Duration) -> Proof {
+        let now = troubles.clock.now().elapsed;
+        Proof { began: now + after, answered: now + after }
+    }
+
+    #[test]
+    fn the_denied_subject_is_read_from_the_servers_words() {
+        for (text, expected) in [
+            ("Permissions Violation for Subscription to \"a.>\"", Some(("a.>", Action::Subscribe))),
+            ("Permissions Violation for Publish to \"a.b\"", Some(("a.b", Action::Publish))),
+            (
+                "permissions violation for subscription to \"a\" using queue \"q\"",
+                Some(("a", Action::Subscribe)),
+            ),
+            ("Stale Connection", None),
+            ("say \"hello\"", None),
+            ("Permissions Violation for Publish to \"a", None),
+        ] {
+            assert_eq!(denied_subject(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_denied_subscription_heals_when_it_was_tried_again_and_an_echo_behind_it_says_nothing_else() {
+        let mut troubles = troubles();
+        troubles.hear(denial("a"));
+        assert_eq!(state(&troubles), State::Degraded);
+        troubles.proven(proof_began(&troubles, Duration::from_secs(9)));
+        assert_eq!(state(&troubles), State::Degraded, "it was not tried again");
+        assert_eq!(troubles.try_again(), ["a"]);
+        troubles.proven(proof_began(&troubles, Duration::ZERO));
+        assert_eq!(state(&troubles), State::Degraded, "the refusal may still be on its way");
+        troubles.proven(proof_began(&troubles, 2 * ECHO_INTERVAL));
+        assert_eq!(state(&troubles), State::Healthy);
+        assert!(troubles.try_again().is_empty());
+    }
+
+    #[test]
+    fn a_subscription_that_is_denied_again_stays_denied() {
+        let mut troubles = troubles();
+        troubles.hear(denial("a"));
+        troubles.try_again();
+        troubles.hear(denial("a"));
+        troubles.proven(proof_began(&troubles, 2 * ECHO_INTERVAL));
+        assert_eq!(state(&troubles), State::Degraded);
+    }
+
+    #[test]
+    fn a_new_connection_begins_without_the_old_ones_troubles() {
+        let mut troubles = troubles();
+        troubles.hear(denial("a"));
+        troubles.hear(Event::LameDuckMode);
+        troubles.begin();
+        assert_eq!(state(&troubles), State::Healthy);
+        assert!(troubles.try_again().is_empty());
+    }
+
+    #[test]
+    fn denials_without_end_stay_bounded() {
+        let mut troubles = troubles();
+        (0..1_000).for_each(|number| troubles.hear(denial(&number.to_string())));
+        assert_eq!(troubles.denied.len(), DENIED_KEPT);
+    }
+}
