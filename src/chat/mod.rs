@@ -4,22 +4,32 @@
 //! clock: time and chance come in as arguments.
 
 pub mod answer;
+pub mod clock_truth;
 pub mod context;
 pub mod decide;
 pub mod duplicates;
 pub mod event;
+pub mod fallback;
+pub mod films;
 pub mod format;
 pub mod html;
 pub mod identity;
 pub mod listener;
 pub mod loop_guard;
+pub mod participation;
+pub mod pause;
+pub mod people;
 pub mod plan;
 pub mod prompt;
 pub mod rate_limits;
 pub mod repetition;
 pub mod room;
 pub mod rules;
+pub mod screen;
+pub mod shares;
 pub mod spam;
+pub mod spend;
+pub mod trace;
 pub mod triggers;
 pub mod validate;
 

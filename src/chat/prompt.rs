@@ -14,11 +14,11 @@ use crate::config::Config;
 
 use super::format::speakable;
 use super::plan::ReplyPlan;
-use super::triggers::Trigger;
+use super::triggers::{Trigger, TriggerKind};
 pub use failure::Failure;
 use templates::Role;
 pub use templates::{Files, Templates};
-use window::Share;
+use variables::Scene;
 
 /// The two texts of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +41,9 @@ pub struct Occasion {
 /// The prompt for a reply, and what failed of the operator's templates on the way: each failure
 /// made the next template take over, the built-in one last.
 ///
-/// When the user's part is longer than `context.context_window_chars`, the oldest chat goes first;
-/// the message and the trigger's context stay in any case.
+/// When the user's part is longer than `context.context_window_chars`, what the operator holds worth
+/// the least goes first, of the chat the oldest; the message and the trigger's context stay in any
+/// case.
 ///
 /// # Errors
 /// When even a built-in template fails, which is a bug.
@@ -64,24 +65,26 @@ fn user(
     occasion: &Occasion,
     failures: &mut Vec<Failure>,
 ) -> Result<String, Failure> {
-    let limit = plan.config().context.context_window_chars;
-    let all = Share { lines: variables::earlier(plan).len() };
+    let context = &plan.config().context;
+    let is_about_media = plan.trigger.kind == TriggerKind::MediaChange;
+    let parts = window::by_worth(context, is_about_media);
+    let scene = Scene::new(plan, occasion);
     let (message, original) = (speakable(&plan.message), speakable(&plan.original));
     let escaped = quote::escaped(&plan.message);
     let needed = [&*message, &original, &escaped, plan.trigger.context.trim()];
-    let special = special_files(&plan.trigger);
-    templates.first_that_works(Role::Trigger, &special, failures, |file, render| {
-        let user = window::fit(limit, all, &needed, |share| {
-            render(&variables::of_the_message(plan, occasion, share))
-        })?;
+    let role = if is_about_media { Role::MediaChange } else { Role::Trigger };
+    let special = if is_about_media { Vec::new() } else { special_files(&plan.trigger) };
+    templates.first_that_works(role, &special, failures, |file, render| {
+        let render = |share| render(&scene.with(share));
+        let user = window::fit(context.context_window_chars, scene.all(), &parts, &needed, render)?;
         if user.is_empty() { Err(Failure::of_file(file, "renders nothing")) } else { Ok(user) }
     })
 }
 
 /// The files that go before the default one, the most special first.
-fn special_files(trigger: &Trigger) -> [String; 2] {
+fn special_files(trigger: &Trigger) -> Vec<String> {
     let kind = trigger.kind.as_str();
-    [format!("trigger-{kind}-{}.j2", trigger.name), format!("trigger-{kind}.j2")]
+    vec![format!("trigger-{kind}-{}.j2", trigger.name), format!("trigger-{kind}.j2")]
 }
 
 /// How the bot behaves, as single sentences.

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::bus::wire::{self, About, GroupRestart, Identity, Occasion};
 use crate::bus::{Bus, PublishError, subjects};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::health::{Component, HealthMonitor, cut};
 use crate::heartbeat::BeatNow;
 use crate::shutdown::{LINK_HOPE, Shutdown, StopReason};
@@ -81,11 +81,11 @@ impl Lifecycle {
     pub async fn run(mut self, farewell: CancellationToken) -> bool {
         loop {
             self.hear_link();
-            let now = self.parts.clock.now().elapsed;
+            let now = self.parts.clock.now();
             if self.parts.bus.link().is_up()
-                && let Some(occasion) = self.gate.take(now)
+                && let Some(occasion) = self.gate.take(now.elapsed)
             {
-                self.announce(occasion).await;
+                self.announce(now, occasion).await;
                 continue;
             }
             let announce_in = self.gate.due().filter(|_| self.parts.bus.link().is_up());
@@ -195,8 +195,7 @@ impl Lifecycle {
         }
     }
 
-    async fn announce(&mut self, occasion: Occasion) {
-        let now = self.parts.clock.now();
+    async fn announce(&mut self, now: Moment, occasion: Occasion) {
         let LifecycleParts { identity, about, bus, .. } = &self.parts;
         let connection = bus.link().connection;
         let startup = bus

@@ -3,12 +3,27 @@
 mod alive;
 mod chat;
 mod command_line;
+mod discovery;
+mod flood;
+mod floods;
+mod group_restart;
+mod health_changes;
+mod heartbeats;
 mod hostile_chat;
+mod http;
+mod instances;
+mod link;
+mod nats_access;
+mod nats_trouble;
+mod outage;
 mod outbox;
 mod providers;
 mod robot;
 mod rooms;
+mod shape;
+mod shutdown;
 mod templates;
+mod toggles;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");

@@ -20,15 +20,18 @@ pub(super) enum Role {
     System,
     /// What it is asked.
     Trigger,
+    /// Which film has begun.
+    MediaChange,
 }
 
 impl Role {
-    const ALL: [Self; 2] = [Self::System, Self::Trigger];
+    const ALL: [Self; 3] = [Self::System, Self::Trigger, Self::MediaChange];
 
     fn built_in(self) -> &'static str {
         match self {
             Self::System => include_str!("built_in/system.j2"),
             Self::Trigger => include_str!("built_in/trigger.j2"),
+            Self::MediaChange => include_str!("built_in/media_change.j2"),
         }
     }
 
@@ -37,6 +40,7 @@ impl Role {
         match self {
             Self::System => &names.system,
             Self::Trigger => &names.default_trigger,
+            Self::MediaChange => &names.media_change,
         }
     }
 }

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use super::super::testing::{OneRoom, at};
 use super::*;
 
+mod films;
+
 fn occasion() -> Occasion {
     let zone = FixedOffset::east_opt(3600).expect("a zone");
     Occasion { local: at(50.0).wall.with_timezone(&zone), seed: 7 }
@@ -265,28 +267,6 @@ fn an_operators_long_text_is_cut_but_never_the_message_or_the_context() {
     ] {
         let user = user_by(&format!("{filler}{template}{filler}"), &plan);
         assert_eq!(user, format!("{}{kept}", "é".repeat(1500)), "{template}");
-    }
-}
-
-#[test]
-fn the_samples_that_templates_are_tried_with_have_all_variables() {
-    let keys = |value: &minijinja::Value| -> std::collections::BTreeSet<String> {
-        value.try_iter().expect("a map").map(|key| key.to_string()).collect()
-    };
-    let plan = plan(json!({}), &[("ann", "hello")], "bob", "Vera, hi");
-    let all = variables::of_the_message(&plan, &occasion(), Share { lines: 1 });
-    let bot = variables::of_the_bot(&plan, &occasion());
-    let names = keys(&all).union(&keys(&bot)).cloned().collect();
-    for sample in [samples::rich(), samples::bare()] {
-        assert_eq!(keys(&sample), names);
-        for (real, part) in [(&bot, "bot"), (&all, "user"), (&all, "trigger"), (&all, "meta")] {
-            let part = |value: &minijinja::Value| keys(&value.get_attr(part).expect("a part"));
-            assert_eq!(part(&sample), part(real));
-        }
-        let line = |value: &minijinja::Value| {
-            keys(&value.get_attr("chat_history").and_then(|lines| lines.get_item(&0.into())).expect("a line"))
-        };
-        assert_eq!(line(&sample), line(&all));
     }
 }
 
