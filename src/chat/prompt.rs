@@ -70,8 +70,8 @@ fn user(
     let parts = window::by_worth(context, is_about_media);
     let scene = Scene::new(plan, occasion);
     let (message, original) = (speakable(&plan.message), speakable(&plan.original));
-    let escaped = quote::escaped(&plan.message);
-    let needed = [&*message, &original, &escaped, plan.trigger.context.trim()];
+    let quoted = quote::quoted(&plan.message);
+    let needed = [&*message, &original, &quoted, plan.trigger.context.trim()];
     let role = if is_about_media { Role::MediaChange } else { Role::Trigger };
     let special = if is_about_media { Vec::new() } else { special_files(&plan.trigger) };
     templates.first_that_works(role, &special, failures, |file, render| {

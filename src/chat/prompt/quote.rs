@@ -5,12 +5,8 @@ use super::super::format;
 /// A text of others in double quotes, on one line, without anything invisible; quotes and
 /// backslashes in it are escaped.
 pub fn quoted(text: &str) -> String {
-    format!("\"{}\"", escaped(text))
-}
-
-/// What stands between the quotes of a [`quoted`] text.
-pub fn escaped(text: &str) -> String {
-    format::speakable(text).replace('\\', "\\\\").replace('"', "\\\"")
+    let escaped = format::speakable(text).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
 }
 
 /// A user's name as it stands before their words: a strange one is quoted like those.

@@ -261,7 +261,7 @@ fn an_operators_long_text_is_cut_but_never_the_message_or_the_context() {
     assert_eq!(user_by(&filler, &plan), "é".repeat(1000));
     for (template, kept) in [
         ("{{ user.message }}", "\"quote\" it"),
-        ("{{ user.message | quoted }}", r#""\"quote\" it"#),
+        ("{{ user.message | quoted }}", r#""\"quote\" it""#),
         ("{{ chat_history[-1].message }}", "vera, \"quote\" it"),
         ("{{ trigger.context }}", "It is Friday."),
     ] {
