@@ -16,6 +16,7 @@ use crate::llm::{GaveUp, Request, Router};
 use crate::names::RoomName;
 use crate::outbox::OutboxHandle;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::response_log::{Course, Record, ResponseLog};
 use crate::templates::TemplatesHandle;
 
 /// What every reply needs. Cheap to clone.
@@ -25,6 +26,8 @@ pub struct ReplyTools {
     pub templates: TemplatesHandle,
     /// When they are made.
     pub clock: Clock,
+    /// Where it is written what became of them.
+    pub log: ResponseLog,
     /// Who is asked.
     pub router: Router,
     /// Where the lines go, by room.
@@ -39,7 +42,9 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
         info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
     async {
         let began = Instant::now();
-        let end = make(&plan, &tools).await.unwrap_or_else(ReplyEnd::silent);
+        let mut course = Course::default();
+        let end = make(&plan, &tools, &mut course).await.unwrap_or_else(ReplyEnd::silent);
+        tools.log.write(&Record::of_reply(tools.clock.now(), &plan, &course, end.outcome));
         let seconds = began.elapsed().as_secs_f64();
         match end.outcome {
             ReplyOutcome::Sent => info!(seconds, "reply sent"),
@@ -54,13 +59,14 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
     .await
 }
 
-async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOutcome> {
+/// `course` is told what becomes known on the way.
+async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Result<ReplyEnd, ReplyOutcome> {
     let config = plan.config();
-    let prompt = prompt(plan, tools).await?;
+    let prompt = course.prompt.insert(prompt(plan, tools).await?);
     let request = Request {
         correlation_id: plan.correlation_id.clone(),
-        system: prompt.system,
-        user: prompt.user,
+        system: prompt.system.clone(),
+        user: prompt.user.clone(),
         preferred_provider: plan.trigger.preferred_provider.clone(),
     };
     let ask = tools.router.ask(&request, config.handler_timeout);
@@ -68,10 +74,11 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOut
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
         Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
-        Some(Ok(answer)) => answer,
+        Some(Ok(answer)) => course.answer.insert(answer),
     };
     let lines =
         answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
+    course.lines.clone_from(&lines);
     if config.testing.dry_run || !config.testing.send_to_chat {
         info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
         return Err(ReplyOutcome::Silenced(Reason::DryRun));

@@ -18,6 +18,7 @@ mod nats_trouble;
 mod outage;
 mod outbox;
 mod providers;
+mod response_log;
 mod robot;
 mod rooms;
 mod shape;
