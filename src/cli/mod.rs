@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod exit;
+mod log;
 mod logging;
 mod run;
 
@@ -42,6 +43,8 @@ struct Arguments {
 enum Command {
     /// Say whether the configuration can be used, and every value in force; secrets are masked
     CheckConfig,
+    /// Show what was answered, and why not: the response log, for people to read
+    Log(log::LogArguments),
     /// Long-term memory of the Python original; not available here
     #[command(hide = true)]
     Memory {
@@ -59,6 +62,10 @@ pub fn main() -> ExitCode {
             exit::code(2)
         }
         Some(Command::CheckConfig) => check_config(&arguments),
+        Some(Command::Log(wanted)) => match load(&arguments) {
+            Ok(loaded) => log::run(&loaded.config, wanted),
+            Err(code) => code,
+        },
         None if arguments.validate_config => check_config(&arguments),
         None => match load(&arguments) {
             Ok(loaded) => run::run(loaded),

@@ -195,3 +195,74 @@ async fn what_is_not_to_be_logged_is_not() -> Result {
     assert!(!file(&without_log).exists());
     Ok(())
 }
+
+/// Runs `kryten-llm log` with these arguments in the daemon's folder, to its end.
+fn shown(world: &World, arguments: &[&str]) -> (String, String) {
+    let mut command = std::process::Command::new(BINARY);
+    command.arg("log").args(arguments).current_dir(world.daemon.folder()).env("TZ", "UTC");
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn the_log_is_shown_readably_and_chosen_from() -> Result {
+    let world = world(json!({})).start().await?;
+    let hostile = Behaviour::answer("Swords\u{1b}[2J and more swords.");
+    world.provider().next([hostile, Behaviour::answer("no")]);
+    settled(&world, "bob", "hi\u{7}?", 1).await?;
+    settled(&world, "ann", "really?", 2).await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    let (all, _) = shown(&world, &[]);
+    assert!(all.contains("Lounge  bob  mention  cynthia  sent  [first/model-of-first, "), "{all}");
+    assert!(all.contains("    > Cynthia hi") && all.contains("    < Swords[2J and more swords."), "{all}");
+    assert!(all.contains("Lounge  ann  mention  cynthia  silenced: rejected_short"), "{all}");
+    assert!(all.chars().all(|character| character == '\n' || !character.is_control()), "{all:?}");
+    for (arguments, has_bob, has_ann) in [
+        (&["--user", "BOB"][..], true, false),
+        (&["--outcome", "rejected_short", "--room", "lounge"], false, true),
+        (&["--trigger", "Cynthia", "-n", "1", "--config", "config.json"], false, true),
+        (&["--room", "elsewhere"], false, false),
+    ] {
+        let (text, _) = shown(&world, arguments);
+        assert_eq!(
+            (text.contains("  bob  "), text.contains("  ann  ")),
+            (has_bob, has_ann),
+            "{arguments:?}\n{text}"
+        );
+    }
+    std::fs::write(file(&world), "{\"cut\nnot json\n").expect("a file");
+    assert_eq!(shown(&world, &[]), (String::new(), "2 lines are no records and were left out\n".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_followed_log_goes_on_over_a_rotation_and_ends_with_its_reader() -> Result {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    let world = world(json!({})).start().await?;
+    let mut command = tokio::process::Command::new(BINARY);
+    command
+        .args(["--config", "config.json", "log", "--follow", "-n", "0"])
+        .current_dir(world.daemon.folder());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).kill_on_drop(true);
+    let mut follower = command.spawn().expect("it runs");
+    let mut lines = BufReader::new(follower.stdout.take().expect("its output")).lines();
+    for (number, user) in ["bob", "ann", "eve"].into_iter().enumerate() {
+        settled(&world, user, "hi", number as u64 + 1).await?;
+        loop {
+            let line = tokio::time::timeout(SOON, lines.next_line()).await.expect("a line in time");
+            if line.expect("a line").expect("not the end").contains(&format!("  {user}  ")) {
+                break;
+            }
+        }
+        std::fs::rename(file(&world), world.daemon.folder().join(format!("logs/{number}"))).expect("renamed");
+    }
+    drop(lines);
+    settled(&world, "joe", "hi", 4).await?;
+    let ended = tokio::time::timeout(SOON, follower.wait()).await.expect("an end in time").expect("an end");
+    assert_eq!(ended.code(), Some(0));
+    assert_eq!(world.ledger().await?["sent"], 4);
+    Ok(())
+}
