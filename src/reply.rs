@@ -11,7 +11,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::chat::answer;
 use crate::chat::plan::ReplyPlan;
 use crate::chat::prompt::{self, Occasion, Prompt};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::llm::{GaveUp, Request, Router};
 use crate::names::RoomName;
 use crate::outbox::OutboxHandle;
@@ -62,13 +62,7 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
 /// `course` is told what becomes known on the way.
 async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Result<ReplyEnd, ReplyOutcome> {
     let config = plan.config();
-    let prompt = course.prompt.insert(prompt(plan, tools).await?);
-    let request = Request {
-        correlation_id: plan.correlation_id.clone(),
-        system: prompt.system.clone(),
-        user: prompt.user.clone(),
-        preferred_provider: plan.trigger.preferred_provider.clone(),
-    };
+    let request = request(plan, course.prompt.insert(prompt(plan, tools).await?));
     let ask = tools.router.ask(&request, config.handler_timeout);
     let answer = match tools.give_up.run_until_cancelled(ask).await {
         None => return Err(ReplyOutcome::Abandoned),
@@ -89,12 +83,26 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
 
 async fn prompt(plan: &ReplyPlan, tools: &ReplyTools) -> Result<Prompt, ReplyOutcome> {
     let templates = tools.templates.current().await;
-    let local = tools.clock.now().wall.with_timezone(&Local).fixed_offset();
-    let (prompt, failures) = prompt::build(plan, &templates, &Occasion { local, seed: rand::random() })
-        .map_err(|failure| {
-            error!(%failure, "a built-in template failed; this is a bug, please report it");
-            ReplyOutcome::Failed(Reason::Internal)
-        })?;
+    let occasion = occasion(tools.clock.now());
+    let (prompt, failures) = prompt::build(plan, &templates, &occasion).map_err(|failure| {
+        error!(%failure, "a built-in template failed; this is a bug, please report it");
+        ReplyOutcome::Failed(Reason::Internal)
+    })?;
     failures.iter().for_each(|failure| tools.templates.failed(failure));
     Ok(prompt)
+}
+
+/// When a prompt is made, in the time of this machine.
+pub fn occasion(now: Moment) -> Occasion {
+    Occasion { local: now.wall.with_timezone(&Local).fixed_offset(), seed: rand::random() }
+}
+
+/// What is asked for a plan.
+pub fn request(plan: &ReplyPlan, prompt: &Prompt) -> Request {
+    Request {
+        correlation_id: plan.correlation_id.clone(),
+        system: prompt.system.clone(),
+        user: prompt.user.clone(),
+        preferred_provider: plan.trigger.preferred_provider.clone(),
+    }
 }

@@ -17,6 +17,7 @@ mod nats_access;
 mod nats_trouble;
 mod outage;
 mod outbox;
+mod preview;
 mod providers;
 mod response_log;
 mod robot;

@@ -6,6 +6,8 @@ use chrono::{DateTime, TimeZone};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::cli::terminal::visible;
+
 /// What is shown of a record. Anything may be missing: the Python original's records have no
 /// outcome.
 #[derive(Debug, Default, Deserialize)]
@@ -131,24 +133,6 @@ impl Entry {
 
 fn or_empty<'de, D: Deserializer<'de>>(text: D) -> Result<String, D::Error> {
     Option::deserialize(text).map(Option::unwrap_or_default)
-}
-
-/// A text of others with everything escaped that a terminal would obey or hide.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        let is_hidden = matches!(
-            character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        );
-        if character.is_control() || is_hidden {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }
 
 #[cfg(test)]
