@@ -245,6 +245,8 @@ async fn keep_link(
     if let Err(failure) = &ended {
         error!(%failure, "giving up on NATS");
         shutdown.request(StopReason::Error(failure.to_string()));
+        // Nothing that is in hand can be said any more.
+        shutdown.give_up.cancel();
     }
     ended
 }

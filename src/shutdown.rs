@@ -178,7 +178,10 @@ async fn without_hope(mut bus: Bus, clock: Clock) {
         }
         let left = down_since.map_or(LINK_HOPE, |since| (since + LINK_HOPE).saturating_sub(now));
         tokio::select! {
-            alive = bus.changed() => if !alive { return },
+            alive = bus.changed() => if !alive {
+                // We are closing, or whoever saw the link fail for good has given up already.
+                std::future::pending::<()>().await;
+            },
             () = sleep(left) => {}
         }
     }

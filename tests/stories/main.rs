@@ -7,8 +7,12 @@ mod discovery;
 mod flood;
 mod floods;
 mod gray_failures;
+mod group_restart;
+mod health_changes;
 mod heartbeats;
 mod hostile_chat;
+mod http;
+mod instances;
 mod link;
 mod nats_access;
 mod nats_trouble;
@@ -18,6 +22,8 @@ mod providers;
 mod robot;
 mod rooms;
 mod shape;
+mod shutdown;
+mod toggles;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
