@@ -107,6 +107,7 @@ async fn health_has_the_keys_that_there_have_always_been_and_the_ledger() -> Res
     world.provider().next([Behaviour::Status(400, "{}".to_owned())]);
     world.providers[1].next([Behaviour::Status(400, "{}".to_owned())]);
     world.mention("bob", "and now?").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["failed"] == 1).await?;
     world.ledger().await?;
     world.robot.chat("ann", "/me waves").await?;
     let health = world.wait_for_health(SOON, |health| health["messages_processed"] == 4).await?;
