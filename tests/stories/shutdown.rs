@@ -62,6 +62,7 @@ async fn req_007_a_sigterm_ends_it_with_one_event_that_has_the_final_figures() -
     world.ask("bob", "are you leaving?").await?;
     world.provider().next([Behaviour::Status(500, "{}".to_owned())]);
     world.mention("bob", "and now?").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["failed"] == 1).await?;
     let ledger = world.ledger().await?;
     assert_eq!((&ledger["sent"], &ledger["failed"]), (&json!(1), &json!(1)));
     // The echo of our line, too.
