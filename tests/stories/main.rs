@@ -7,11 +7,13 @@ mod discovery;
 mod health_changes;
 mod heartbeats;
 mod hostile_chat;
+mod http;
 mod outbox;
 mod providers;
 mod robot;
 mod rooms;
 mod shape;
+mod shutdown;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
