@@ -4,16 +4,19 @@ mod alive;
 mod chat;
 mod command_line;
 mod discovery;
+mod group_restart;
 mod health_changes;
 mod heartbeats;
 mod hostile_chat;
 mod http;
+mod instances;
 mod outbox;
 mod providers;
 mod robot;
 mod rooms;
 mod shape;
 mod shutdown;
+mod toggles;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
