@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt test demo run bench mutants
+.PHONY: help setup fmt test demo run manual bench mutants
 
 help: ## Say what there is to do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | \
@@ -29,6 +29,9 @@ run: setup ## Start the daemon with neighbours of its own, to play with; Ctrl-C 
 	cargo build --quiet --bin kryten-llm
 	cargo build --quiet --example demo --example bus
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo run --quiet --example demo -- --stay
+
+manual: setup ## Open a shell for the scenarios of MANUAL_TESTING.md
+	@bash --rcfile scripts/manual.sh -i
 
 bench: setup ## Measure start, cost and speed
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo bench

@@ -70,7 +70,7 @@ impl Intake {
     fn take(&mut self, message: &Message) {
         let now = self.clock.now();
         if message.length() > self.max_event_bytes {
-            self.drop_malformed(now, "too large");
+            self.drop_malformed(now, "too_large");
             return;
         }
         let kind = message.subject().rsplit('.').next().unwrap_or_default();
@@ -90,7 +90,7 @@ impl Intake {
         let only = (self.rooms.len() == 1).then_some(0);
         let Some(domain) = domain else {
             if only.is_none() {
-                self.drop_malformed(now, "no domain");
+                self.drop_malformed(now, "no_domain");
             }
             return only;
         };

@@ -136,18 +136,20 @@ impl RobotWatch {
         let mut answers = FuturesUnordered::new();
         loop {
             tokio::select! {
-                notice = self.notices.recv() => match notice {
-                    None => return,
-                    Some(RobotNotice::Started) => self.rooms.iter_mut().for_each(WatchedRoom::want),
-                    Some(RobotNotice::CyTube { connected, room }) => self.cytube(connected, room).await,
-                },
-                Some((index, reply)) = answers.next() => self.answered(index, reply).await,
+                // A new connection first: what it brought counts from then on.
+                biased;
                 alive = self.bus.changed() => {
                     if !alive {
                         return;
                     }
                     self.hear_link();
                 }
+                notice = self.notices.recv() => match notice {
+                    None => return,
+                    Some(RobotNotice::Started) => self.rooms.iter_mut().for_each(WatchedRoom::want),
+                    Some(RobotNotice::CyTube { connected, room }) => self.cytube(connected, room).await,
+                },
+                Some((index, reply)) = answers.next() => self.answered(index, reply).await,
                 _ = ask_again.tick() => {
                     self.rooms.iter_mut().filter(|room| !room.is_answered).for_each(WatchedRoom::want);
                 }

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 const PROVIDERS: [&str; 2] = ["local", "openrouter"];
 /// Under this subject a provider is told how to behave from now on.
 const ORDERS: &str = "stand-in";
+/// How long a slow provider takes.
+const SLOW: Duration = Duration::from_secs(3);
 /// More than the bot remembers of what it said (`validation.repetition_history_size`).
 const ANSWERS: [&str; 12] = [
     "First you bow, then you kick. In that order, always.",
@@ -76,6 +78,7 @@ impl Neighbours {
                     "user_cooldown_seconds": 0,
                     "mention_cooldown_seconds": 0,
                 },
+                "spam_detection": { "enabled": false },
             }),
         );
         Ok(config)
@@ -92,7 +95,7 @@ impl Neighbours {
             let answer = match (provider, words.as_ref()) {
                 (None, _) => format!("the providers are {}", PROVIDERS.join(" and ")),
                 (Some(provider), order) => match behaviour(order, &answers) {
-                    None => "a provider works, fails or hangs".to_owned(),
+                    None => "a provider works, fails, hangs, or is slow".to_owned(),
                     Some(behaviour) => {
                         provider.always(behaviour);
                         format!("{name} {order} from now on")
@@ -110,6 +113,7 @@ impl Neighbours {
 fn behaviour(order: &str, answers: &Arc<AtomicUsize>) -> Option<Behaviour> {
     match order {
         "works" => Some(working(answers.clone())),
+        "slow" => Some(slow(answers.clone())),
         "fails" => {
             Some(Behaviour::Status(500, json!({ "error": { "message": "told to fail" } }).to_string()))
         }
@@ -119,9 +123,15 @@ fn behaviour(order: &str, answers: &Arc<AtomicUsize>) -> Option<Behaviour> {
 }
 
 fn working(answers: Arc<AtomicUsize>) -> Behaviour {
-    Behaviour::choose(move |_| {
-        Behaviour::answer(ANSWERS[answers.fetch_add(1, Ordering::Relaxed) % ANSWERS.len()])
-    })
+    Behaviour::choose(move |_| Behaviour::answer(next(&answers)))
+}
+
+fn slow(answers: Arc<AtomicUsize>) -> Behaviour {
+    Behaviour::choose(move |_| Behaviour::AnswerAfter(SLOW, next(&answers).to_owned()))
+}
+
+fn next(answers: &AtomicUsize) -> &'static str {
+    ANSWERS[answers.fetch_add(1, Ordering::Relaxed) % ANSWERS.len()]
 }
 
 fn example() -> Result<Value> {

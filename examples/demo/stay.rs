@@ -88,13 +88,14 @@ async fn introduce(url: &str, daemon: &Daemon, config: &Value, has_port: bool) -
   config    config.example.json, but for
               nats.servers: the one above
               llm_providers.*.base_url: the pretenders
-              rate_limits: so wide that you need not wait{port}
+              rate_limits: so wide that you need not wait
+              spam_detection.enabled: false, so that you may repeat yourself{port}
 
 Paste this into another terminal, and the bot talks:
 
   {client} pub kryten.events.cytube.{token}.chatmsg '{{\"payload\":{{\"username\":\"you\",\"msg\":\"Cynthia, say something\"}}}}'
 
-Break a provider (fails, hangs) or mend it (works); it has a fellow, called openrouter:
+Change how a provider is (works, fails, hangs, slow); it has a fellow, called openrouter:
 
   {client} request stand-in.local fails
 

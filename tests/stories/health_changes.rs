@@ -1,167 +1,278 @@
-//! Health, as those see it who only hear the beats (REQ-003, 010).
+//! Health as others see it: what turns it, what heals it, and that each turn is told (REQ-003, 010).
+
+use std::time::Duration;
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Exit, Mark, Result};
-use serde_json::json;
+use kryten_testkit::{Behaviour, Manner, Mark, Message, Result};
+use serde_json::{Value, json};
 
 use crate::BINARY;
 
+const BEAT: &str = "kryten.service.heartbeat.llm";
+
 fn broken() -> Behaviour {
-    Behaviour::Status(500, json!({ "error": "out of order" }).to_string())
+    Behaviour::Status(500, r#"{"error": {"message": "out of order"}}"#.to_owned())
 }
 
-fn refusal() -> Behaviour {
-    Behaviour::Status(400, json!({ "error": { "message": "not such content" } }).to_string())
+fn refused() -> Behaviour {
+    Behaviour::Status(400, r#"{"error": {"message": "content policy"}}"#.to_owned())
 }
 
-/// So many lines of chat that nobody answers.
+/// Somebody chats about other things, so many lines, until the beats count them all.
 async fn small_talk(world: &World, lines: u64) -> Result {
     let before = world.daemon.health().await?["messages_processed"].as_u64().unwrap_or_default();
     for number in 0..lines {
-        world.robot.chat("alice", &format!("small talk, line {number}")).await?;
+        world.robot.chat("ann", &format!("line {number} of small talk")).await?;
     }
-    let heard = |health: &serde_json::Value| {
-        health["messages_processed"].as_u64().is_some_and(|now| now >= before + lines)
-    };
-    world.wait_for_health(SOON, heard).await?;
-    Ok(())
+    let counted =
+        |health: &Value| health["messages_processed"].as_u64().unwrap_or_default() >= before + lines;
+    world.wait_for_health(SOON, counted).await.map(drop)
 }
 
-/// The log's lines on changes of health, e.g. `from="failing" to="healthy"`.
-fn changes(world: &World) -> Vec<String> {
-    let lines = world.daemon.log().all().into_iter().map(|line| line.text);
-    lines.filter(|line| line.contains("health changed")).collect()
+/// `user` asks something that comes to nothing, and that is known.
+async fn ask_in_vain(world: &World, user: &str) -> Result {
+    let before = world.daemon.health().await?["ledger"]["failed"].as_u64().unwrap_or_default();
+    world.mention(user, "can you hear me?").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["failed"] == before + 1).await.map(drop)
+}
+
+/// The transitions that the daemon has logged so far, as "from to: reason".
+fn transitions(world: &World) -> Vec<String> {
+    let field = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap_or_default();
+        rest.split_once('"').unwrap_or_default().0.to_owned()
+    };
+    let lines = world.daemon.log().all();
+    let changes = lines.iter().map(|line| line.text.as_str()).filter(|line| line.contains("health changed"));
+    changes
+        .map(|line| {
+            assert!(line.contains("held_seconds="), "{line}");
+            format!("{} {}: {}", field(line, "from"), field(line, "to"), field(line, "reason"))
+        })
+        .collect()
 }
 
 #[tokio::test]
-async fn req_003_edge_case_all_providers_failing_is_failing_until_one_answers_again() -> Result {
+async fn req_003_the_providers_are_unknown_until_they_are_called_and_that_is_healthy() -> Result {
+    let world = World::of(BINARY).providers(2).start().await?;
+    let beat = world.wait_for_beat(Mark::START, SOON, |_| true).await?;
+    assert_eq!(beat.text("/health"), "healthy");
+    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "unknown", "second": "unknown" }));
+    world.ask("bob", "who answers?").await?;
+    let beat = world
+        .wait_for_beat(Mark::START, SOON, |beat| beat.text("/status/llm_providers/first") == "ok")
+        .await?;
+    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "ok", "second": "unknown" }));
+    assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_003_a_broken_provider_is_shown_while_the_next_one_answers_and_health_stays() -> Result {
+    let world = World::of(BINARY).providers(2).start().await?;
+    world.providers[0].always(broken());
+    world.ask("bob", "who answers?").await?;
+    let mark = world.recorder.mark();
+    let beat = world.wait_for_beat(mark, SOON, |_| true).await?;
+    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "failed", "second": "ok" }));
+    assert_eq!(beat.text("/health"), "healthy", "every mention was answered: {beat}");
+    assert_eq!(beat.json["status"]["errors"], 0);
+    // It recovers with its next success.
+    world.providers[0].always(Behaviour::AnswerAnew);
+    world.ask("bob", "and now?").await?;
+    world.wait_for_beat(mark, SOON, |beat| beat.text("/status/llm_providers/first") == "ok").await?;
+    assert_eq!(world.ledger().await?["sent"], 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_003_while_all_that_were_called_failed_last_it_is_degraded_until_one_answers() -> Result {
+    let world = World::of(BINARY).providers(2).start().await?;
+    world.providers[0].always(broken());
+    world.providers[1].always(Behaviour::Hold("It took me a while to think of that.".to_owned()));
+    let mark = world.recorder.mark();
+    let asked = world.providers[1].requests().mark();
+    world.mention("bob", "who answers?").await?;
+    world.providers[1].wait_for_request(asked, SOON, |_| true).await?;
+    let beat = world.wait_for_beat(mark, SOON, |beat| beat.text("/health") == "degraded").await?;
+    assert_eq!(beat.text("/health_reason"), "every LLM provider called so far failed last");
+    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "failed", "second": "unknown" }));
+    world.providers[1].release();
+    world.wait_for_beat(mark, SOON, |beat| beat.text("/status/llm_providers/second") == "ok").await?;
+    world.wait_until("healthy", SOON).await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_003_edge_case_all_providers_failing_is_failing_until_one_answers() -> Result {
     let world = World::of(BINARY).providers(2).start().await?;
     small_talk(&world, 40).await?;
-    world.providers.iter().for_each(|provider| provider.always(broken()));
     let mark = world.recorder.mark();
-    world.mention("bob", "anybody?").await?;
+    world.providers.iter().for_each(|provider| provider.always(broken()));
+    ask_in_vain(&world, "bob").await?;
     let beat = world.wait_for_beat(mark, SOON, |beat| beat.text("/health") == "failing").await?;
     assert_eq!(beat.text("/health_reason"), "all LLM providers exhausted");
     assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "failed", "second": "failed" }));
     assert_eq!(beat.json["status"]["errors"], 1);
-    assert_eq!(beat.json["status"]["errors_last_5min"], 1);
-    assert_eq!(beat.json["status"]["errors_last_hour"], 1);
-    // Two more failures are no news.
-    world.mention("bob", "still nobody?").await?;
-    world.mention("bob", "really nobody?").await?;
-    world.wait_for_health(SOON, |health| health["ledger"]["failed"] == json!(3)).await?;
-    // Every failure in the log has its provider's name.
-    let lines: Vec<String> = world.daemon.log().all().into_iter().map(|line| line.text).collect();
-    let failures: Vec<&String> = lines.iter().filter(|line| line.contains("the provider failed")).collect();
-    for name in ["provider=first", "provider=second"] {
-        assert!(failures.iter().any(|line| line.contains(name)), "{name}: {failures:?}");
-    }
+    assert_eq!(beat.json["status"]["nats_connected"], true);
+    let (status, body) = world.daemon.get("/health").await?;
+    assert_eq!(status, 503, "{body}");
+    // It does not pass by itself.
+    let behind = world.recorder.mark();
+    world.wait_for_beat(behind, SOON, |beat| beat.text("/health") == "failing").await?;
 
     world.providers[1].always(Behaviour::AnswerAnew);
-    let mark = world.recorder.mark();
-    world.ask("bob", "and now?").await?;
-    let beat = world.wait_for_beat(mark, SOON, |beat| beat.text("/health") == "healthy").await?;
-    assert_eq!(beat.json.get("health_reason"), None);
-    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "failed", "second": "ok" }));
-    assert_eq!(beat.json["status"]["errors"], 3);
-    let count = |from: &str, to: &str| {
-        let wanted = format!("from=\"{from}\" to=\"{to}\"");
-        changes(&world).iter().filter(|line| line.contains(&wanted)).count()
-    };
-    assert_eq!(count("degraded", "failing"), 1, "{:?}", changes(&world));
-    assert_eq!(count("failing", "healthy"), 2, "at the start, and now: {:?}", changes(&world));
+    world.ask("bob", "is it better now?").await?;
+    let healed = world.wait_until("healthy", SOON).await?;
+    assert_eq!(healed.json.get("health_reason"), None);
+    assert_eq!(healed.json["status"]["errors_last_5min"], 1, "what happened is not forgotten");
+    let (status, _) = world.daemon.get("/health").await?;
+    assert_eq!(status, 200);
     let ledger = world.ledger().await?;
-    assert_eq!((&ledger["failed"], &ledger["sent"]), (&json!(3), &json!(1)), "{ledger}");
+    assert_eq!((&ledger["sent"], &ledger["failed"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        transitions(&world),
+        [
+            "failing healthy: no longer: NATS disconnected",
+            // The first has failed, the second was not called yet.
+            "healthy degraded: every LLM provider called so far failed last",
+            "degraded failing: all LLM providers exhausted",
+            "failing healthy: no longer: all LLM providers exhausted",
+        ]
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn req_003_one_provider_of_two_down_is_shown_and_is_no_change_of_health() -> Result {
+async fn req_003_the_provider_is_named_in_every_failure() -> Result {
     let world = World::of(BINARY).providers(2).start().await?;
-    let before = world.wait_for_beat(Mark::START, SOON, |_| true).await?;
-    assert_eq!(before.json["status"]["llm_providers"], json!({ "first": "unknown", "second": "unknown" }));
-    assert_eq!(before.text("/health"), "healthy", "nothing is known to be wrong");
-    world.providers[0].always(broken());
-    world.ask("bob", "is one enough?").await?;
-    world.ledger().await?;
-    let beat = world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
-    assert_eq!(beat.text("/health"), "healthy");
-    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "failed", "second": "ok" }));
-    assert_eq!(beat.json["status"]["errors"], 0, "the reply came all the same");
-    let health = world.daemon.health().await?;
-    assert_eq!((&health["providers_ok"], &health["providers_failed"]), (&json!(1), &json!(1)));
+    let behaviours =
+        [broken(), Behaviour::Status(401, "{}".to_owned()), Behaviour::NotJson, Behaviour::Reset, refused()];
+    for behaviour in behaviours {
+        let log = world.daemon.log().mark();
+        world.providers.iter().for_each(|provider| provider.always(behaviour.clone()));
+        ask_in_vain(&world, "bob").await?;
+        let lines = world.daemon.log().since(log);
+        for name in ["first", "second"] {
+            let is_named = lines.iter().any(|line| line.text.contains("failed") && line.text.contains(name));
+            assert!(is_named, "{behaviour:?}: {name} is not named in {lines:#?}");
+        }
+    }
+    assert_eq!(world.ledger().await?["failed"], 5);
     Ok(())
 }
 
 #[tokio::test]
-async fn req_003_content_that_is_refused_is_an_error_but_never_an_outage() -> Result {
+async fn req_003_what_a_provider_refuses_because_of_its_content_is_an_error_and_no_outage() -> Result {
     let world = World::of(BINARY).start().await?;
+    world.ask("bob", "a good question").await?;
     let mark = world.recorder.mark();
-    world.provider().always(refusal());
-    for number in 1..=4 {
-        world.mention("bob", &format!("something unspeakable, number {number}")).await?;
-        let failed = |health: &serde_json::Value| health["errors_count"] == json!(number);
-        world.wait_for_health(SOON, failed).await?;
-    }
-    let beat = world.wait_until("degraded", SOON).await?;
-    assert!(beat.text("/health_reason").starts_with("error rate 100"), "{beat}");
-    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "unknown" }), "not its fault");
-    assert_eq!(beat.json["status"]["error_rate"], 1.0);
-    // Even as many that the provider itself comes under suspicion.
-    for number in 5..=8 {
-        world.mention("bob", &format!("something unspeakable, number {number}")).await?;
-        let failed = |health: &serde_json::Value| health["errors_count"] == json!(number);
-        world.wait_for_health(SOON, failed).await?;
-    }
-    let beat = world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
-    assert_eq!(beat.text("/health"), "degraded");
-    assert_eq!(beat.json["status"]["llm_providers"], json!({ "first": "failed" }), "it refuses everything");
-    let failing = world.recorder.since(mark, "kryten.service.heartbeat.llm");
-    assert!(failing.iter().all(|beat| beat.text("/health") != "failing"));
-    assert!(!changes(&world).iter().any(|line| line.contains("to=\"failing\"")), "{:?}", changes(&world));
-    world.ledger().await?;
+    world.provider().next([refused()]);
+    ask_in_vain(&world, "mallory").await?;
+    let beat = world.wait_for_beat(mark, SOON, |beat| beat.text("/health") == "degraded").await?;
+    let status = &beat.json["status"];
+    assert_eq!(status["llm_providers"], json!({ "first": "ok" }), "the provider is as good as before");
+    assert_eq!((&status["errors"], &status["errors_last_5min"]), (&json!(1), &json!(1)));
+    let messages = status["messages_processed"].as_f64().expect("a number");
+    let rate = status["error_rate"].as_f64().expect("a number");
+    assert!((rate - 1.0 / messages).abs() < 0.001, "{beat}");
+    assert!(beat.text("/health_reason").starts_with("error rate "), "{beat}");
+    // Enough of other messages, and the share is below a tenth.
+    small_talk(&world, 20).await?;
+    world.wait_until("healthy", SOON).await?;
+    let ledger = world.ledger().await?;
+    assert_eq!((&ledger["sent"], &ledger["failed"]), (&json!(1), &json!(1)));
     Ok(())
 }
 
 #[tokio::test]
-async fn req_003_the_error_rate_degrades_from_a_tenth_on_and_heals_below_it() -> Result {
+async fn req_003_chat_users_cannot_turn_the_service_failing() -> Result {
+    let world = World::of(BINARY).providers(2).start().await?;
+    let mark = world.recorder.mark();
+    world.providers.iter().for_each(|provider| provider.always(refused()));
+    // From the fifth on the providers are taken for misconfigured: no outage either.
+    for _ in 0..8 {
+        ask_in_vain(&world, "mallory").await?;
+    }
+    let behind = world.recorder.mark();
+    world.wait_for_beat(behind, SOON, |_| true).await?;
+    for beat in world.recorder.since(mark, BEAT) {
+        assert_ne!(beat.text("/health"), "failing", "{beat}");
+    }
+    assert_eq!(world.ledger().await?["failed"], 8);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_003_an_error_rate_of_a_tenth_degrades_and_less_does_not() -> Result {
     let world = World::of(BINARY).start().await?;
-    world.provider().next([refusal()]);
-    small_talk(&world, 8).await?;
-    world.mention("bob", "something unspeakable").await?;
-    let beat = world.wait_until("degraded", SOON).await?;
-    assert_eq!(beat.json["status"]["error_rate"], 0.1111, "one of nine: {beat}");
-    assert_eq!(beat.text("/health_reason"), "error rate 11.1 % over 5 minutes");
+    // One question of ten messages comes to nothing: exactly a tenth.
+    small_talk(&world, 9).await?;
+    let mark = world.recorder.mark();
+    world.provider().next([refused()]);
+    ask_in_vain(&world, "bob").await?;
+    let beat = world.wait_for_beat(mark, SOON, |_| true).await?;
+    assert_eq!(beat.json["status"]["error_rate"], 0.1, "{beat}");
+    assert_eq!(beat.text("/health"), "degraded");
+    assert_eq!(beat.text("/health_reason"), "error rate 10.0 % over 5 minutes");
     small_talk(&world, 1).await?;
-    let beat = world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
-    assert_eq!((beat.text("/health"), &beat.json["status"]["error_rate"]), ("degraded", &json!(0.1)));
-    small_talk(&world, 1).await?;
-    let since = world.wait_until("healthy", SOON).await?;
-    let later = world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
-    assert_eq!(since.text("/health_since"), later.text("/health_since"), "since the change");
-    let seen = changes(&world);
-    assert_eq!(seen.len(), 3, "up, degraded, healthy: {seen:?}");
-    assert!(seen[1].contains("error rate 11.1 %") && seen[2].contains("no longer: error rate"), "{seen:?}");
-    assert!(seen.iter().all(|line| line.contains("held_seconds=")), "{seen:?}");
+    let beat = world.wait_until("healthy", SOON).await?;
+    assert_eq!(beat.json["status"]["error_rate"], 0.0909, "{beat}");
     assert_eq!(world.ledger().await?["failed"], 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn req_010_a_component_that_is_unhealthy_degrades_by_name_and_heals() -> Result {
-    let world = World::of(BINARY).robot(kryten_testkit::Manner::Absent).start().await?;
-    world.mention("bob", "who speaks for you?").await?;
-    let beat = world.wait_until("degraded", SOON).await?;
-    assert!(beat.text("/health_reason").contains("robot"), "{beat}");
-    let robot = &beat.json["status"]["components"]["robot"];
-    assert_eq!(robot["healthy"], false);
-    assert!(robot["message"].as_str().is_some_and(|text| !text.is_empty() && text.len() <= 60), "{beat}");
-    for critical in ["nats", "intake", "decider", "heartbeat"] {
-        assert_eq!(beat.json["status"]["components"][critical], json!({ "healthy": true }));
+async fn req_003_each_transition_is_told_once_and_since_when_it_holds() -> Result {
+    let world = World::of(BINARY).start().await?;
+    small_talk(&world, 20).await?;
+    world.provider().always(broken());
+    let mark = world.recorder.mark();
+    for _ in 0..3 {
+        ask_in_vain(&world, "bob").await?;
     }
-    world.robot.behave(kryten_testkit::Manner::Echoes).await?;
-    world.wait_until("healthy", SOON).await?;
-    assert_eq!(world.ledger().await?["sent"], 1, "the line was held, and said");
-    assert_eq!(world.stop().await?, Exit::Code(0));
+    let beats = [
+        world.wait_for_beat(mark, SOON, |beat| beat.text("/health") == "failing").await?,
+        world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?,
+    ];
+    assert_eq!(beats[0].text("/health_since"), beats[1].text("/health_since"), "one state since then");
+    assert!(beats[0].text("/health_since") < beats[0].text("/timestamp"));
+    let failing = transitions(&world).into_iter().filter(|change| change.contains(" failing: ")).count();
+    assert_eq!(failing, 1, "three failures are one transition: {:?}", transitions(&world));
+    assert_eq!(world.ledger().await?["failed"], 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_010_a_missing_robot_is_an_unhealthy_component_by_name_until_it_comes() -> Result {
+    let world = World::of(BINARY).robot(Manner::Absent).start_at_once().await?;
+    let is_degraded = |beat: &Message| beat.text("/health") == "degraded";
+    let beat = world.wait_for_beat(Mark::START, SOON, is_degraded).await?;
+    assert_eq!(beat.text("/health_reason"), "unhealthy: robot");
+    let component = &beat.json["status"]["components"]["robot"];
+    assert_eq!(component["healthy"], false);
+    let message = component["message"].as_str().expect("a text");
+    assert!(!message.is_empty() && message.len() <= 60, "{message}");
+    let others = beat.json["status"]["components"].as_object().expect("an object");
+    for (name, component) in others.iter().filter(|(name, _)| *name != "robot") {
+        assert_eq!(*component, json!({ "healthy": true }), "{name}");
+    }
+    world.robot.behave(Manner::Echoes).await?;
+    world.robot.startup().await?;
+    let healed = world.wait_until("healthy", SOON).await?;
+    assert_eq!(healed.json["status"]["components"]["robot"], json!({ "healthy": true }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_010_the_components_that_must_work_are_always_listed() -> Result {
+    let world = World::of(BINARY).start().await?;
+    let beat = world.wait_for_beat(Mark::START, Duration::from_secs(5), |_| true).await?;
+    for name in ["nats", "intake", "decider", "heartbeat", "outbox", "llm_providers", "robot", "instances"] {
+        assert_eq!(beat.json["status"]["components"][name], json!({ "healthy": true }), "{name}");
+    }
+    let health = world.daemon.health().await?;
+    assert_eq!(health["components"]["decider"]["healthy"], true);
     Ok(())
 }

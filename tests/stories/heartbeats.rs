@@ -1,156 +1,285 @@
-//! Heartbeats: on time, small, and never more cheerful than the service is (REQ-002).
+//! Heartbeats: at once, on time, truthful, and never late (REQ-002, 003).
 
 use std::time::Duration;
 
-use kryten_testkit::nats::Settings;
+use chrono::{DateTime, Utc};
+use kryten_testkit::config::provider_section;
+use kryten_testkit::nats;
 use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Exit, Mark, Message, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::BINARY;
 use crate::shape::assert_like;
 
-const STARTUP: &str = "kryten.lifecycle.llm.startup";
 const BEAT: &str = "kryten.service.heartbeat.llm";
 const LIFECYCLE_BEAT: &str = "kryten.lifecycle.llm.heartbeat";
-/// How far a beat may be from its place.
-const DRIFT: f64 = 0.1;
+const SHUTDOWN: &str = "kryten.lifecycle.llm.shutdown";
 
-fn uptime(beat: &Message) -> f64 {
-    beat.json["uptime_seconds"].as_f64().unwrap_or(f64::NAN)
+fn said_at(message: &Message) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(message.text("/timestamp")).expect("a time stamp").to_utc()
+}
+
+/// The `count`th beat behind `mark`.
+async fn beat_number(world: &World, mark: Mark, count: usize) -> Result<Message> {
+    let mut seen = 0;
+    world
+        .wait_for_beat(mark, SOON + Duration::from_secs(count as u64), |_| {
+            seen += 1;
+            seen == count
+        })
+        .await
 }
 
 #[tokio::test]
-async fn req_002_the_first_beat_comes_at_once_and_ten_more_do_not_drift() -> Result {
-    let world = World::of(BINARY).start().await?;
-    let mut count = 0;
-    let eleventh = |_: &Message| {
-        count += 1;
-        count == 11
-    };
-    world.recorder.wait_for(BEAT, SOON, eleventh).await?;
-    let startup = world.recorder.wait_for(STARTUP, SOON, |_| true).await?;
-    let beats = world.recorder.all(BEAT);
-    assert!(uptime(&beats[0]) - uptime(&startup) < 0.1, "the first at once: {} {startup}", beats[0]);
-    for (number, beat) in beats.iter().enumerate() {
-        let off = uptime(beat) - uptime(&beats[0]) - number as f64;
-        assert!(off.abs() <= DRIFT, "beat {number} is {off} s from its place: {beat}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn req_002_a_beat_has_exactly_its_shape_and_says_the_same_on_both_subjects() -> Result {
-    let world = World::of(BINARY).providers(2).start().await?;
-    world.ask("bob", "are you well?").await?;
-    world.ledger().await?;
-    let beat = world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
-    assert_like("heartbeat_healthy.json", &beat, &[]);
-    let lifecycle = world.recorder.wait_for(LIFECYCLE_BEAT, SOON, |_| true).await?;
-    assert_like("lifecycle_heartbeat.json", &lifecycle, &["/metadata"]);
-    let status = &beat.json["status"];
-    assert_eq!(status["llm_providers"], json!({ "first": "ok", "second": "unknown" }));
-    assert_eq!(status["messages_processed"], 2, "the question, and the echo of the answer");
-    assert_eq!(status["responses_sent"], 1);
-    assert_eq!(status["rate_limiter_active"], true);
-    assert_eq!(status["spam_detector_active"], false, "it is switched off");
-    for proof in ["decider_ms", "link_ms"] {
-        let milliseconds = status["proof"][proof].as_f64().unwrap_or(f64::NAN);
-        assert!((0.0..1_000.0).contains(&milliseconds), "{proof}: {beat}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn req_002_a_healthy_beat_with_three_providers_has_at_most_a_thousand_bytes() -> Result {
-    let provider = |name: &str| json!({ "name": name, "type": "openai_compatible", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "model": "m" });
-    let names = ["provider-one", "provider-two", "provider-six"];
-    let list: serde_json::Map<String, Value> =
-        names.iter().map(|name| ((*name).to_owned(), provider(name))).collect();
-    let changes =
-        json!({ "llm_providers": list, "default_provider": names[0], "default_provider_priority": names });
-    let world = World::of(BINARY).providers(0).config(changes).start().await?;
+async fn req_002_the_first_beat_follows_the_announcement_at_once_in_exactly_its_shape() -> Result {
+    let changes = json!({
+        "service_metadata": { "heartbeat_interval_seconds": 60 },
+        "metrics": { "host": "0.0.0.0" },
+    });
+    let world = World::of(BINARY).providers(2).config(changes).start().await?;
     let beat = world.wait_for_beat(Mark::START, SOON, |_| true).await?;
-    assert_eq!(beat.text("/health"), "healthy");
+    let lifecycle = world.recorder.wait_for(LIFECYCLE_BEAT, SOON, |_| true).await?;
+    assert_like("heartbeat_healthy.json", &beat, &[]);
+    assert_like("lifecycle_heartbeat.json", &lifecycle, &["/metadata/endpoints/metrics"]);
+    assert_eq!(lifecycle.text("/health"), beat.text("/health"));
+    assert_eq!(lifecycle.text("/timestamp"), beat.text("/timestamp"), "one beat on two subjects");
+
+    let ours = ["kryten.lifecycle.llm.", "kryten.service.discovery", "kryten.service.heartbeat."];
+    let order: Vec<String> = world
+        .recorder
+        .all(">")
+        .into_iter()
+        .map(|message| message.subject)
+        .filter(|subject| ours.iter().any(|prefix| subject.starts_with(prefix)))
+        .collect();
+    let expected = ["kryten.lifecycle.llm.startup", "kryten.service.discovery", BEAT, LIFECYCLE_BEAT];
+    assert_eq!(order, expected);
+    let startup = world.recorder.wait_for("kryten.lifecycle.llm.startup", SOON, |_| true).await?;
+    let pause = said_at(&beat) - said_at(&startup);
+    assert!(pause.num_milliseconds() < 100, "{pause}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_002_twelve_beats_keep_the_interval_without_drift() -> Result {
+    let world = World::of(BINARY).start().await?;
+    beat_number(&world, Mark::START, 12).await?;
+    let beats = world.recorder.all(BEAT);
+    let start = said_at(&beats[0]);
+    for (number, beat) in (0_i64..).zip(&beats) {
+        let off = (said_at(beat) - start).num_milliseconds() - number * 1_000;
+        assert!(off.abs() <= 100, "beat {number} is {off} ms off");
+    }
+    // Each came on both subjects.
+    world.recorder.settle(SOON).await?;
+    let twins: Vec<DateTime<Utc>> = world.recorder.all(LIFECYCLE_BEAT).iter().map(said_at).collect();
+    let times: Vec<DateTime<Utc>> = beats.iter().map(said_at).collect();
+    assert_eq!(twins[..12], times[..12]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_002_a_beat_with_three_providers_of_long_names_has_at_most_a_thousand_bytes() -> Result {
+    let world = World::of(BINARY).providers(3).start_at_once().await?;
+    let names = ["openrouter-a", "openrouter-b", "openrouter-c"];
+    let mut config = world.config.clone();
+    config["llm_providers"] = names
+        .iter()
+        .zip(&world.providers)
+        .map(|(name, provider)| ((*name).to_owned(), provider_section(name, &provider.base_url())))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    config["default_provider"] = json!(names[0]);
+    config["default_provider_priority"] = json!(names);
+    drop(world.daemon);
+    let mark = world.recorder.mark();
+    let daemon = kryten_testkit::Launch::new(BINARY).start(&config)?;
+    world.recorder.wait_since(mark, BEAT, SOON, |_| true).await?;
+    // A few answers, so that the figures have digits.
+    for number in 0..3 {
+        let mark = world.robot.says.mark();
+        world.robot.chat("bob", &format!("cynthia, number {number}?")).await?;
+        world.robot.wait_for_say(mark, SOON, |_| true).await?;
+    }
+    let beat = world
+        .recorder
+        .wait_since(mark, BEAT, SOON, |beat| beat.json["status"]["responses_sent"] == 3)
+        .await?;
+    assert_eq!(beat.text("/health"), "healthy", "{beat}");
     assert_eq!(beat.json["status"]["llm_providers"].as_object().map(serde_json::Map::len), Some(3));
     // As on a host whose name has 40 characters.
     let bytes = beat.bytes.len() - beat.text("/hostname").len() + 40;
     assert!(bytes <= 1_000, "{bytes} bytes: {beat}");
+    assert!(bytes >= 500, "{bytes} bytes: {beat}");
+    drop(daemon);
     Ok(())
 }
 
 #[tokio::test]
-async fn req_002_a_stalled_decider_makes_the_beat_failing_by_name_and_its_return_healthy() -> Result {
-    let world = World::of(BINARY).start().await?;
-    let healthy = world.wait_for_beat(Mark::START, SOON, |_| true).await?;
-    assert_eq!(healthy.text("/health"), "healthy");
-    let mark = world.recorder.mark();
-    world.robot.chat("bob", "test-hook stall decider 5").await?;
-    world.robot.settle(SOON).await?;
-    let stalled = std::time::Instant::now();
-    let beat = world.wait_for_beat(mark, SOON, |beat| beat.text("/health") == "failing").await?;
-    let told_after = beat.at - stalled;
-    assert!(told_after < Duration::from_secs(3), "{told_after:?}");
-    assert!(beat.text("/health_reason").contains("decider"), "{beat}");
-    assert_eq!(beat.json["status"]["components"]["decider"]["healthy"], false, "{beat}");
-    assert_eq!(beat.json["status"]["proof"].get("decider_ms"), None, "no proof, no time: {beat}");
-    assert_eq!(beat.json["status"]["rate_limiter_active"], false);
-    world.wait_until("healthy", SOON).await?;
-    world.ask("bob", "awake?").await?;
-    assert_eq!(world.ledger().await?["sent"], 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn req_002_a_stalled_intake_makes_the_beat_failing_by_name() -> Result {
-    let world = World::of(BINARY).start().await?;
-    world.robot.chat("bob", "test-hook stall intake 5").await?;
-    let beat = world.wait_until("failing", SOON).await?;
-    assert!(beat.text("/health_reason").contains("intake"), "{beat}");
-    world.wait_until("healthy", SOON).await?;
-    world.ask("bob", "awake?").await?;
-    assert_eq!(world.ledger().await?["sent"], 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn req_002_edge_case_a_failed_heartbeat_publish_neither_ends_the_loop_nor_stays_hidden() -> Result {
-    let denied = Settings { deny_publish: vec![BEAT.to_owned()], ..Settings::default() };
-    let mut world = World::of(BINARY).server(denied).start_at_once().await?;
-    // Each beat has two subjects; the other one goes on.
-    let mut count = 0;
+async fn req_002_edge_case_a_failed_heartbeat_publish_is_logged_and_the_loop_goes_on() -> Result {
+    // Announcements and the smaller beats pass, the heartbeat itself is too large.
+    let server = nats::Settings { max_payload: 700, ..nats::Settings::default() };
+    let mut world = World::of(BINARY).server(server).proxied().start_at_once().await?;
+    let failed = |line: &str| line.contains("heartbeat could not be published") && line.contains(BEAT);
+    let mut failures = 0;
+    world
+        .daemon
+        .wait_for_log(Mark::START, SOON, |line| {
+            failures += usize::from(failed(line));
+            failures == 3
+        })
+        .await?;
+    world.recorder.none_since(Mark::START, BEAT).await?;
+    // The other subject has listeners of its own.
+    let mut others = 0;
     let third = |_: &Message| {
-        count += 1;
-        count == 3
+        others += 1;
+        others == 3
     };
     world.recorder.wait_for(LIFECYCLE_BEAT, SOON, third).await?;
-    world.recorder.none_since(Mark::START, BEAT).await?;
-    world.wait_for_health(SOON, |health| health["components"]["nats"]["healthy"] == false).await?;
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains(BEAT)).await?;
+
     let mark = world.recorder.mark();
-    world.server.reload(|settings| settings.deny_publish.clear()).await?;
-    world.recorder.wait_since(mark, BEAT, SOON, |_| true).await?;
+    world.server.reload(|settings| settings.max_payload = 1_048_576).await?;
+    world.proxy()?.cut().await?;
+    let beat = world.wait_for_beat(mark, SOON, |_| true).await?;
+    assert!((beat.wall - said_at(&beat)).num_milliseconds() < 1_000, "a fresh one: {beat}");
+    assert_eq!(world.stop().await?, Exit::Code(0));
     Ok(())
 }
 
 #[tokio::test]
-async fn req_002_the_last_beat_comes_before_the_shutdown_event_and_nothing_behind_it() -> Result {
-    // So long that none but the first and the last are sent.
-    let changes = json!({ "service_metadata": { "heartbeat_interval_seconds": 60 } });
-    let world = World::of(BINARY).config(changes).start().await?;
-    world.ask("bob", "one more?").await?;
-    world.ledger().await?;
+async fn req_002_no_beat_is_kept_while_the_link_is_down() -> Result {
+    let world =
+        World::of(BINARY).proxied().launch(|launch| launch.arg("--log-level").arg("DEBUG")).start().await?;
+    let mark = world.recorder.mark();
+    let log = world.daemon.log().mark();
+    world.proxy()?.refuse().await?;
+    world.proxy()?.cut().await?;
+    let mut skipped = 0;
+    world
+        .daemon
+        .wait_for_log(log, SOON, |line| {
+            skipped += usize::from(line.contains("no heartbeat"));
+            skipped == 3
+        })
+        .await?;
+    world.recorder.settle(SOON).await?;
+    let during = world.recorder.mark();
+    world.proxy()?.admit().await?;
+    beat_number(&world, during, 3).await?;
+    let beats = world.recorder.since(mark, BEAT);
+    for beat in &beats {
+        let late = (beat.wall - said_at(beat)).num_milliseconds();
+        assert!(late < 500, "{late} ms late: {beat}");
+    }
+    // Nothing was made up for: the beat at the return, and one each second.
+    let back = world.recorder.since(during, BEAT);
+    let gaps: Vec<i64> =
+        back.windows(2).map(|pair| (said_at(&pair[1]) - said_at(&pair[0])).num_milliseconds()).collect();
+    assert!(gaps[1..].iter().all(|gap| (900..1_100).contains(gap)), "{gaps:?}");
+    assert!(gaps[0] <= 1_100, "{gaps:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_002_the_last_beat_is_followed_by_the_shutdown_event_and_that_by_nothing() -> Result {
+    // No regular beat comes in between.
+    let world = World::of(BINARY)
+        .config(json!({ "service_metadata": { "heartbeat_interval_seconds": 60 } }))
+        .start()
+        .await?;
+    world.ask("bob", "a last word?").await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    let mark = world.recorder.mark();
     assert_eq!(world.stop().await?, Exit::Code(0));
     world.recorder.settle(SOON).await?;
-    let ours: Vec<Message> = world
+    let subjects: Vec<String> =
+        world.recorder.since(mark, ">").into_iter().map(|message| message.subject).collect();
+    assert_eq!(subjects, [BEAT, LIFECYCLE_BEAT, SHUTDOWN]);
+    let last = world.recorder.since(mark, BEAT).remove(0);
+    assert_eq!(last.json["status"]["responses_sent"], 1, "the last beat has the final figures");
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_002_a_beat_proves_that_decider_and_link_answer() -> Result {
+    let world = World::of(BINARY).config(json!({ "spam_detection": { "enabled": true } })).start().await?;
+    for number in 1..=3 {
+        let beat = beat_number(&world, Mark::START, number).await?;
+        let status = &beat.json["status"];
+        for key in ["decider_ms", "link_ms"] {
+            let milliseconds = status["proof"][key].as_f64().expect("a number");
+            assert!((0.0..1_000.0).contains(&milliseconds), "{key}: {beat}");
+        }
+        assert_eq!(status["nats_connected"], true);
+        assert_eq!(status["rate_limiter_active"], true);
+        assert_eq!(status["spam_detector_active"], true);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_002_the_beat_counts_as_the_ledger_does() -> Result {
+    let world = World::of(BINARY).start().await?;
+    world.robot.chat("ann", "hello everybody").await?;
+    world.ask("bob", "and to you?").await?;
+    let ledger = world.ledger().await?;
+    assert_eq!((&ledger["fired"], &ledger["sent"]), (&json!(1), &json!(1)));
+    // Hello, the question, and the echo of the answer.
+    let beat =
+        world.wait_for_beat(Mark::START, SOON, |beat| beat.json["status"]["messages_processed"] == 3).await?;
+    assert_eq!(beat.json["status"]["responses_sent"], 1);
+    assert_eq!(beat.json["status"]["errors"], 0);
+    assert_eq!(beat.json["status"]["error_rate"], 0.0);
+    assert_eq!(beat.json["status"]["spam_detector_active"], false, "it is switched off");
+    Ok(())
+}
+
+/// Stalls one loop for some seconds; what the beats say meanwhile and afterwards.
+async fn stalled(place: &str) -> Result<(World, Message)> {
+    let world = World::of(BINARY).start().await?;
+    let mark = world.recorder.mark();
+    world.robot.chat("bob", &format!("test-hook stall {place} 4")).await?;
+    let failing =
+        world.wait_for_beat(mark, Duration::from_secs(4), |beat| beat.text("/health") == "failing").await?;
+    assert_eq!(failing.text("/health_reason"), format!("stalled: {place}"));
+    assert_eq!(failing.json["status"]["components"][place]["healthy"], false);
+    let lifecycle = world
         .recorder
-        .all(">")
-        .into_iter()
-        .filter(|message| message.subject == BEAT || message.subject.starts_with("kryten.lifecycle.llm."))
-        .collect();
-    let subjects: Vec<&str> = ours.iter().map(|message| message.subject.as_str()).collect();
-    let expected = [STARTUP, BEAT, LIFECYCLE_BEAT, BEAT, LIFECYCLE_BEAT, "kryten.lifecycle.llm.shutdown"];
-    assert_eq!(subjects, expected);
-    assert_eq!(ours[3].json["status"]["responses_sent"], 1, "the last beat has the final figures");
+        .wait_since(mark, LIFECYCLE_BEAT, SOON, |beat| beat.text("/health") == "failing")
+        .await?;
+    assert_eq!(lifecycle.text("/instance_id"), failing.text("/instance_id"));
+    let healed = world.wait_for_beat(mark, SOON, {
+        let mut was_failing = false;
+        move |beat| {
+            was_failing |= beat.text("/health") == "failing";
+            was_failing && beat.text("/health") == "healthy"
+        }
+    });
+    let healed = healed.await?;
+    assert_eq!(healed.json.get("health_reason"), None);
+    assert!(healed.json["status"]["proof"]["decider_ms"].is_number(), "{healed}");
+    Ok((world, failing))
+}
+
+#[tokio::test]
+async fn req_003_a_stalled_decider_makes_the_beat_failing_instead_of_cheerful() -> Result {
+    let (world, failing) = stalled("decider").await?;
+    let status = &failing.json["status"];
+    assert_eq!(status["proof"].get("decider_ms"), None, "{failing}");
+    assert_eq!(status["rate_limiter_active"], false);
+    assert!(status["proof"]["link_ms"].is_number(), "{failing}");
+    world.ask("bob", "awake again?").await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_003_a_stalled_intake_makes_the_beat_failing_though_the_decider_answers() -> Result {
+    let (world, failing) = stalled("intake").await?;
+    assert!(failing.json["status"]["proof"]["decider_ms"].is_number(), "{failing}");
+    world.ask("bob", "awake again?").await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
     Ok(())
 }

@@ -1,106 +1,144 @@
-//! The pages for machines: alive, ready, and the health snapshot.
+//! What HTTP says through a daemon's life: alive, ready, and how it is.
 
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use kryten_testkit::config;
 use kryten_testkit::nats::Server;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Exit, Mark, Result, Room, config};
-use serde_json::json;
+use kryten_testkit::{Behaviour, Daemon, Error, Exit, Launch, Mark, Provider, Proxy, Recorder, Result, Room};
+use serde_json::{Value, json};
 
 use crate::BINARY;
 
-/// The statuses of `/livez`, `/readyz` and `/health`.
-async fn statuses(world: &World) -> Result<[u16; 3]> {
-    let mut statuses = [0; 3];
-    for (status, path) in statuses.iter_mut().zip(["/livez", "/readyz", "/health"]) {
-        *status = world.daemon.get(path).await?.0;
+/// Asks until the page answers with this status; gives its body.
+async fn status_becomes(daemon: &Daemon, path: &str, status: u16, deadline: Duration) -> Result<String> {
+    let asked = Instant::now();
+    loop {
+        let (latest, body) = daemon.get(path).await?;
+        if latest == status {
+            return Ok(body);
+        }
+        if asked.elapsed() > deadline {
+            return Err(Error::new(format!(
+                "{path} says {latest} {body:?} after {deadline:?}, not {status}"
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(statuses)
+}
+
+async fn assert_pages(daemon: &Daemon, live: u16, ready: u16, health: u16) -> Result {
+    for (path, expected) in [("/livez", live), ("/readyz", ready), ("/health", health)] {
+        let (status, body) = daemon.get(path).await?;
+        assert_eq!(status, expected, "{path}: {body}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
-async fn the_probes_tell_a_start_without_nats_from_one_with_it() -> Result {
-    let mut world = World::of(BINARY).proxied().start().await?;
-    world.proxy()?.refuse().await?;
-    world.daemon.kill();
-    world.daemon.restart()?;
-    assert_eq!(statuses(&world).await?, [200, 503, 503], "alive, not ready, failing");
-    let (_, why) = world.daemon.get("/readyz").await?;
+async fn before_nats_is_up_it_is_alive_but_not_ready_and_ready_means_that_it_has_beaten() -> Result {
+    let server = Server::start().await?;
+    let proxy = Proxy::start(server.address()).await?;
+    proxy.refuse().await?;
+    let recorder = Recorder::start(&server).await?;
+    let provider = Provider::start().await?;
+    let mut config = config::base(&server, &[Room::new("cytu.be", "Lounge")], &[provider]);
+    config["nats"] = server.config_section(proxy.address());
+    let daemon = Launch::new(BINARY).start(&config)?;
+    daemon.wait_for_log(Mark::START, SOON, |line| line.contains("no connection to NATS")).await?;
+    assert_pages(&daemon, 200, 503, 503).await?;
+    let (_, why) = daemon.get("/readyz").await?;
     assert_eq!(why, "not announced yet, NATS disconnected\n");
-    let health = world.daemon.health().await?;
-    assert_eq!((&health["status"], &health["nats_connected"]), (&json!("failing"), &json!(false)));
+    let health = daemon.health().await?;
+    assert_eq!(health["status"], "failing");
     assert_eq!(health["reason"], "NATS disconnected");
+    assert_eq!(health["nats_connected"], false);
 
-    let mark = world.recorder.mark();
-    world.proxy()?.admit().await?;
-    world.wait_until_up(mark).await?;
-    // The first beat is the last step of the start; whoever hears the next one finds us ready.
-    world.wait_until("healthy", SOON).await?;
-    assert_eq!(statuses(&world).await?, [200, 200, 200]);
-    assert_eq!(world.daemon.get("/readyz").await?.1, "ok\n");
-    assert_eq!(world.daemon.get("/else").await?.0, 404);
+    proxy.admit().await?;
+    status_becomes(&daemon, "/readyz", 200, SOON).await?;
+    recorder.settle(SOON).await?;
+    assert_eq!(recorder.all("kryten.lifecycle.llm.startup").len(), 1);
+    assert!(!recorder.all("kryten.service.heartbeat.llm").is_empty(), "the first beat came before");
+    assert_pages(&daemon, 200, 200, 200).await
+}
 
-    // The link goes: nothing that a restart would mend.
+#[tokio::test]
+async fn while_the_link_is_lost_it_is_alive_but_not_ready() -> Result {
+    let world = World::of(BINARY).proxied().start().await?;
+    status_becomes(&world.daemon, "/readyz", 200, SOON).await?;
+    assert_pages(&world.daemon, 200, 200, 200).await?;
+    let lost = Instant::now();
     world.proxy()?.refuse().await?;
     world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
-    assert_eq!(statuses(&world).await?, [200, 503, 503]);
-    let mark = world.recorder.mark();
+    let why = status_becomes(&world.daemon, "/readyz", 503, SOON).await?;
+    assert!(lost.elapsed() < Duration::from_secs(3), "{:?}", lost.elapsed());
+    assert_eq!(why, "NATS disconnected\n");
+    assert_pages(&world.daemon, 200, 503, 503).await?;
+    let admitted = Instant::now();
     world.proxy()?.admit().await?;
-    world.wait_until_up(mark).await?;
-    world.wait_until("healthy", SOON).await?;
-    assert_eq!(statuses(&world).await?, [200, 200, 200]);
+    status_becomes(&world.daemon, "/readyz", 200, SOON).await?;
+    assert!(admitted.elapsed() < Duration::from_secs(1), "{:?}", admitted.elapsed());
+    assert_pages(&world.daemon, 200, 200, 200).await
+}
+
+#[tokio::test]
+async fn a_stalled_loop_is_not_alive_and_is_named() -> Result {
+    for place in ["decider", "intake"] {
+        let world = World::of(BINARY).start().await?;
+        let stalled = Instant::now();
+        world.robot.chat("bob", &format!("test-hook stall {place} 3")).await?;
+        let why = status_becomes(&world.daemon, "/livez", 503, SOON).await?;
+        assert!(stalled.elapsed() < Duration::from_secs(3), "{:?}", stalled.elapsed());
+        assert_eq!(why, format!("stalled: {place}\n"));
+        let (_, verbose) = world.daemon.get("/livez?verbose").await?;
+        assert!(verbose.contains(&format!("[-]{place} failed")), "{verbose}");
+        assert!(verbose.contains("[+]nats ok"), "{verbose}");
+        assert_eq!(world.daemon.get("/health").await?.0, 503);
+        status_becomes(&world.daemon, "/livez", 200, SOON).await?;
+        status_becomes(&world.daemon, "/health", 200, SOON).await?;
+    }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_stalled_decider_is_not_alive_until_it_goes_on() -> Result {
+async fn while_stopping_it_is_alive_but_not_ready() -> Result {
     let world = World::of(BINARY).start().await?;
-    world.robot.chat("bob", "test-hook stall decider 5").await?;
-    world.wait_for_health(SOON, |health| health["status"] == "failing").await?;
-    let (status, why) = world.daemon.get("/livez").await?;
-    assert_eq!((status, why.as_str()), (503, "stalled: decider\n"));
-    let (_, all) = world.daemon.get("/livez?verbose").await?;
-    assert!(all.contains("[-]decider failed: no progress") && all.contains("[+]nats ok"), "{all}");
-    world.wait_for_health(SOON, |health| health["status"] == "healthy").await?;
-    assert_eq!(world.daemon.get("/livez").await?.0, 200);
-    Ok(())
-}
-
-#[tokio::test]
-async fn while_stopping_we_are_alive_but_not_ready() -> Result {
-    let world = World::of(BINARY).start().await?;
-    world.provider().next([Behaviour::Hold("Goodbye, everybody out there.".to_owned())]);
-    world.mention("bob", "one last word?").await?;
+    world.provider().next([Behaviour::Hold("This is my last word on it.".to_owned())]);
+    world.mention("bob", "one more?").await?;
     world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
     world.daemon.terminate()?;
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("stopping")).await?;
-    assert_eq!(statuses(&world).await?, [200, 503, 200]);
-    assert_eq!(world.daemon.get("/readyz").await?.1, "stopping\n");
+    let why = status_becomes(&world.daemon, "/readyz", 503, SOON).await?;
+    assert_eq!(why, "stopping\n");
+    assert_pages(&world.daemon, 200, 503, 200).await?;
     assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 1);
     world.provider().release();
     assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(0));
-    assert_eq!(world.robot.says.count(), 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn req_010_the_snapshot_has_every_key_that_it_ever_had_and_the_ledger() -> Result {
-    let world = World::of(BINARY).start().await?;
+async fn health_has_the_keys_that_there_have_always_been_and_the_ledger() -> Result {
+    let world = World::of(BINARY).providers(2).start().await?;
     world.ask("bob", "how are you?").await?;
+    world.provider().next([Behaviour::Status(400, "{}".to_owned())]);
+    world.providers[1].next([Behaviour::Status(400, "{}".to_owned())]);
+    world.mention("bob", "and now?").await?;
     world.ledger().await?;
-    let health = world.daemon.health().await?;
+    world.robot.chat("ann", "/me waves").await?;
+    let health = world.wait_for_health(SOON, |health| health["messages_processed"] == 4).await?;
     let expected = json!({
         "service": "llm",
-        "status": "healthy",
         "nats_connected": true,
         "personality": "Cynthia",
         "default_provider": "first",
         "dry_run": false,
-        "messages_processed": 2,
+        "messages_processed": 4,
         "responses_sent": 1,
-        "errors_count": 0,
+        "errors_count": 1,
         "providers_ok": 1,
         "providers_failed": 0,
-        "trigger_fires": 1,
+        "trigger_fires": 2,
         "rate_limit_hits": 0,
         "spam_detected": 0,
         "validation_failures": 0,
@@ -108,82 +146,65 @@ async fn req_010_the_snapshot_has_every_key_that_it_ever_had_and_the_ledger() ->
         "unique_users": 1,
         "triggers_configured": 0,
         "context_log_size": 0,
-        "providers_configured": 1,
+        "providers_configured": 2,
     });
     for (key, value) in expected.as_object().expect("an object") {
-        assert_eq!(health.get(key), Some(value), "{key}");
+        assert_eq!(health.get(key), Some(value), "{key}: {health}");
     }
-    assert!(health["uptime_seconds"].as_f64().is_some_and(|uptime| uptime > 0.0));
-    assert_eq!((&health["ledger"]["fired"], &health["ledger"]["sent"]), (&json!(1), &json!(1)));
+    assert_eq!(health["status"], "degraded", "one error of four messages");
+    assert!(health["uptime_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+    let ledger = json!({
+        "fired": 2, "sent": 1, "silenced": {}, "failed": 1, "in_doubt": 0, "abandoned": 0, "in_flight": 0,
+    });
+    assert_eq!(health["ledger"], ledger);
+    // Her "/me", and the echo of our line.
+    assert_eq!(health["ignored"], json!({ "listener": 1, "own": 1 }));
+    let has_null =
+        |value: &Value| value.as_object().is_some_and(|fields| fields.values().any(Value::is_null));
+    assert!(!has_null(&health), "{health}");
     Ok(())
 }
 
 #[tokio::test]
-async fn without_metrics_nothing_listens_and_nothing_is_advertised() -> Result {
-    let changes = json!({ "metrics": { "enabled": false, "advertise": "bot.example.org:80" } });
+async fn switched_off_there_is_no_http_and_none_is_announced() -> Result {
+    let changes =
+        json!({ "metrics": { "enabled": false, "host": "0.0.0.0", "advertise": "bot.example.org:80" } });
     let world = World::of(BINARY).config(changes).start().await?;
-    let startup = world.recorder.wait_for("kryten.lifecycle.llm.startup", SOON, |_| true).await?;
     let discovery = world.recorder.wait_for("kryten.service.discovery", SOON, |_| true).await?;
-    assert_eq!(startup.json.get("metadata"), None, "{startup}");
-    assert_eq!(discovery.json.get("metadata"), None, "{discovery}");
     assert_eq!(discovery.json["features"], json!(["chat"]));
-    world.ask("bob", "can you work like that?").await?;
-    assert!(!world.daemon.log().all().iter().any(|line| line.text.contains("HTTP is up")));
-    #[cfg(target_os = "linux")]
-    assert_eq!(listening_sockets(world.daemon.pid())?, 0);
+    assert_eq!(discovery.json.get("metadata"), None);
+    world.ask("bob", "do you answer?").await?;
     assert_eq!(world.stop().await?, Exit::Code(0));
-    let stopped = world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("INFO stopped")).await?;
-    assert!(stopped.text.contains("responses_sent=1"), "{}", stopped.text);
+    let event = world.recorder.wait_for("kryten.lifecycle.llm.shutdown", SOON, |_| true).await?;
+    assert_eq!(event.json["responses_sent"], 1);
+    assert!(!world.daemon.log().all().iter().any(|line| line.text.contains("HTTP is up")));
     Ok(())
 }
 
-/// How many TCP ports a process listens on.
-#[cfg(target_os = "linux")]
-fn listening_sockets(pid: u32) -> Result<usize> {
-    use kryten_testkit::Context;
-    let mut inodes = Vec::new();
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).context("reading the daemon's files")? {
-        let target =
-            entry.and_then(|entry| std::fs::read_link(entry.path())).context("reading a file's name")?;
-        let target = target.to_string_lossy().into_owned();
-        inodes.extend(target.strip_prefix("socket:[").map(|rest| rest.trim_end_matches(']').to_owned()));
-    }
-    let mut count = 0;
-    for table in ["tcp", "tcp6"] {
-        let path = format!("/proc/{pid}/net/{table}");
-        let table = std::fs::read_to_string(&path).context(&path)?;
-        // The fourth field is the state, 0A for listening; the tenth is the inode.
-        count += table
-            .lines()
-            .skip(1)
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .filter(|fields| fields.get(3) == Some(&"0A"))
-            .filter(|fields| fields.get(9).is_some_and(|inode| inodes.iter().any(|known| known == inode)))
-            .count();
-    }
-    Ok(count)
+#[tokio::test]
+async fn a_port_in_use_ends_it_at_once_with_69_and_a_clear_error() -> Result {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = taken.local_addr().expect("its address").port();
+    let world = World::of(BINARY).config(json!({ "metrics": { "port": port } })).start_at_once().await?;
+    assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(69));
+    let told = |line: &str| {
+        line.contains("ERROR") && line.contains(&format!("127.0.0.1:{port}")) && line.contains("metrics.port")
+    };
+    world.daemon.wait_for_log(Mark::START, SOON, told).await?;
+    world.recorder.settle(SOON).await?;
+    let said = world.recorder.all("kryten.>").into_iter().filter(|message| message.text("/service") == "llm");
+    assert_eq!(said.count(), 0, "nothing was announced");
+    Ok(())
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_at_once_with_what_to_do() -> Result {
-    let server = Server::start().await?;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("its address").port();
-    let mut settings = config::base(&server, &[Room::new("cytu.be", "Lounge")], &[]);
-    config::merge(
-        &mut settings,
-        json!({
-            "metrics": { "port": port },
-            "llm_providers": { "one": config::provider_section("one", "http://127.0.0.1:9/v1") },
-            "default_provider": "one",
-            "default_provider_priority": ["one"],
-        }),
-    );
-    let daemon = kryten_testkit::Launch::new(BINARY).start(&settings)?;
-    assert_eq!(daemon.wait_exit(SOON).await?, Exit::Code(69));
-    let line = daemon.wait_for_log(Mark::START, SOON, |line| line.contains("ERROR")).await?.text;
-    for words in [&format!("127.0.0.1:{port}"), "metrics.port", "metrics.enabled"] {
-        assert!(line.contains(words), "{words}: {line}");
+async fn the_path_of_the_snapshot_is_the_operators_and_nothing_else_is_found() -> Result {
+    let world =
+        World::of(BINARY).config(json!({ "metrics": { "health_path": "/how/are/you" } })).start().await?;
+    for (path, expected) in
+        [("/how/are/you", 200), ("/how/are/you?verbose", 200), ("/health", 404), ("/", 404)]
+    {
+        assert_eq!(world.daemon.get(path).await?.0, expected, "{path}");
     }
     Ok(())
 }
