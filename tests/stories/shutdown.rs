@@ -82,6 +82,11 @@ async fn req_007_a_sigterm_ends_it_with_one_event_that_has_the_final_figures() -
     assert_eq!(event.json["metrics"]["replies_abandoned"], 0);
     assert_eq!(event.json["metrics"]["replies_in_doubt"], 0);
     assert_eq!(event.json["metrics"]["uptime_seconds"], event.json["uptime_seconds"]);
+    // One failure was told; a stop in good order is no outage of NATS and cuts nothing off.
+    let lines = world.daemon.log().all();
+    for words in ["NATS is away", "cut off", "cuts off"] {
+        assert!(!lines.iter().any(|line| line.text.contains(words)), "{words}");
+    }
     Ok(())
 }
 
