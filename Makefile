@@ -19,7 +19,8 @@ fmt: ## Format the code
 test: setup ## Check the format, lint, and run all tests against a real nats-server
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	NATS_SERVER="$$(scripts/nats-server.sh)" cargo test --workspace
+	@# The stories mostly wait for each other's servers, so more of them run than there are cores.
+	NATS_SERVER="$$(scripts/nats-server.sh)" RUST_TEST_THREADS=6 cargo test --workspace
 
 demo: setup ## See the daemon at work, told in plain words
 	cargo build --quiet --bin kryten-llm

@@ -1,5 +1,7 @@
 //! Chat as the robot passes it on: envelopes, CyTube's escaping, a room's subjects.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use chrono::Utc;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -41,7 +43,16 @@ impl Room {
 
 /// CyTube's payload of a chat line; `html` is the text as CyTube sends it.
 pub fn line(user: &str, html: &str) -> Value {
-    json!({ "username": user, "msg": html, "meta": {}, "time": Utc::now().timestamp_millis() })
+    json!({ "username": user, "msg": html, "meta": {}, "time": next_millisecond() })
+}
+
+/// Now, in milliseconds, and later than every line before it: people don't speak twice within a
+/// millisecond, and after a robot's return such a line would count as a repetition.
+fn next_millisecond() -> i64 {
+    static LATEST: AtomicI64 = AtomicI64::new(0);
+    let now = Utc::now().timestamp_millis();
+    let later = |latest| Some(now.max(latest + 1));
+    LATEST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later).map_or(now, |latest| now.max(latest + 1))
 }
 
 /// How CyTube escapes what somebody typed.
