@@ -126,9 +126,16 @@ async fn req_010_health_has_the_keys_that_there_have_always_been_and_the_ledger(
     world.provider().next([Behaviour::Status(400, "{}".to_owned())]);
     world.providers[1].next([Behaviour::Status(400, "{}".to_owned())]);
     world.mention("bob", "and now?").await?;
-    world.ledger().await?;
     world.robot.chat("ann", "/me waves").await?;
-    let health = world.wait_for_health(SOON, |health| health["messages_processed"] == 4).await?;
+    // Messages are counted when they come in, what becomes of them a little later.
+    let settled = |health: &Value| {
+        health["messages_processed"] == 4
+            && health["ledger"]["failed"] == 1
+            && health["ignored"]["own"] == 1
+            && health["ignored"]["listener"] == 1
+    };
+    let health = world.wait_for_health(SOON, settled).await?;
+    world.ledger().await?;
     let expected = json!({
         "service": "llm",
         "nats_connected": true,
