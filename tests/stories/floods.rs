@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Exit, Mark, Result, Room};
+use kryten_testkit::{Exit, Result, Room};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
