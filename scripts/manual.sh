@@ -33,7 +33,8 @@ await() {
     done
 }
 
-# start [NAME]: starts the daemon with NAME.json (default: config); it logs to NAME.log.
+# start [NAME]: starts the daemon with NAME.json (default: config), logging to NAME.log, and waits until it
+# has announced itself.
 start() {
     local name="${1:-config}"
     : > "$FOLDER/$name.log"
@@ -44,7 +45,7 @@ start() {
         wait $!
         echo "exit code $?" >> "$name.log"
     ) > /dev/null 2>&1 &
-    await 10 test -s "$FOLDER/$name.pid"
+    await 10 grep -q " announced" "$FOLDER/$name.log"
 }
 
 # stop [NAME]: asks it to stop, waits for its end, and says how it ended.

@@ -6,6 +6,7 @@ mod command_line;
 mod discovery;
 mod flood;
 mod floods;
+mod gray_failures;
 mod group_restart;
 mod health_changes;
 mod heartbeats;
