@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -30,7 +31,7 @@ const SPAM_SHARE: usize = 2;
 #[derive(Debug)]
 pub struct Decider {
     rules: Arc<Rules>,
-    started: DateTime<Utc>,
+    started: Duration,
     limits: RateLimits,
     rooms: HashMap<RoomName, Room>,
     /// The replies under way, until they are settled: where and to whom.
@@ -44,7 +45,7 @@ impl Decider {
     pub fn new(rules: Arc<Rules>, now: Moment, seed: u64) -> Self {
         Self {
             rules,
-            started: now.wall,
+            started: now.elapsed,
             limits: RateLimits::default(),
             rooms: HashMap::new(),
             open: HashMap::new(),
@@ -84,7 +85,10 @@ impl Decider {
         room.context.push(config.context.chat_history_size, line(now, message, is_own));
         pass(!is_own, Reason::Own)?;
         room.loop_guard.heard(now, &config.loop_guard, &message.user);
-        pass(!room.duplicates.is_stale(now, self.started, &config.context, message), Reason::Stale)?;
+        // Where our start is on the wall clock of now, which may have been set since.
+        let up = TimeDelta::from_std(now.elapsed.saturating_sub(self.started)).unwrap_or(TimeDelta::MAX);
+        let started = now.wall.checked_sub_signed(up).unwrap_or_default();
+        pass(!room.duplicates.is_stale(now, started, &config.context, message), Reason::Stale)?;
         let found = rules.trigger(&message.text, || self.random.random()).ok_or(Reason::NoTrigger)?;
         pass(room.loop_guard.allows(now, &config.loop_guard), Reason::LoopGuard)?;
         let asked = asked(message, &found);
