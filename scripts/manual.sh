@@ -67,7 +67,9 @@ say() { bus pub kryten.events.cytube.movienight.chatmsg "{\"payload\":{\"usernam
 
 # nats_up: starts the NATS server. nats_down: ends it.
 nats_up() {
-    ("$NATS_SERVER" --addr 127.0.0.1 --port "$NATS_PORT" > "$FOLDER/nats.log" 2>&1 & echo $! > "$FOLDER/nats.pid")
+    # Emptied before the wait: the last server's log says that it was ready too.
+    : > "$FOLDER/nats.log"
+    ("$NATS_SERVER" --addr 127.0.0.1 --port "$NATS_PORT" >> "$FOLDER/nats.log" 2>&1 & echo $! > "$FOLDER/nats.pid")
     await 10 grep -q "Server is ready" "$FOLDER/nats.log"
 }
 nats_down() {

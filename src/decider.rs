@@ -18,7 +18,7 @@ use tracing::{debug, error, info};
 
 use crate::chat::decide::Decider;
 use crate::chat::event::ChatMessage;
-use crate::chat::plan::{Decision, ReplyPlan, Ticket};
+use crate::chat::plan::{Decision, ReplyPlan, Silence, Ticket};
 use crate::chat::rules::Rules;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -90,7 +90,7 @@ pub struct DeciderLoop {
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, ChatMessage)>>,
     replies: JoinSet<ReplyEnd>,
-    tickets: HashMap<Id, (Ticket, Username)>,
+    tickets: HashMap<Id, (Ticket, Option<Username>)>,
     clock: Clock,
     health: HealthMonitor,
     progress: Progress,
@@ -182,7 +182,7 @@ impl DeciderLoop {
     fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
         let now = self.clock.now();
         // One message that trips over a bug costs one reply, not the service.
-        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message)));
+        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &|_| None)));
         let Ok(decision) = decision else {
             error!(%room, "deciding on a message panicked; this is a bug, please report it");
             self.health.reply_fired(now);
@@ -190,11 +190,11 @@ impl DeciderLoop {
             return;
         };
         match decision {
-            Decision::Ignore(reason) if reason.is_before_triggers() => {
+            Decision::Silence(Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
             }
-            Decision::Ignore(reason) => {
+            Decision::Silence(Silence { reason, .. }) => {
                 self.health.reply_fired(now);
                 self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
                 info!(%room, user = ?message.user, reason = reason.as_str(), "no reply");
@@ -209,7 +209,7 @@ impl DeciderLoop {
         let (ticket, user) = (plan.ticket, plan.user.clone());
         if self.replies.len() >= self.config.max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
-            self.settle(ticket, &user, ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload)));
+            self.settle(ticket, user.as_ref(), ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload)));
             return;
         }
         let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
@@ -226,14 +226,16 @@ impl DeciderLoop {
             }
         };
         if let Some((ticket, user)) = self.tickets.remove(&id) {
-            self.settle(ticket, &user, end);
+            self.settle(ticket, user.as_ref(), end);
         }
     }
 
-    fn settle(&mut self, ticket: Ticket, user: &Username, end: ReplyEnd) {
+    fn settle(&mut self, ticket: Ticket, user: Option<&Username>, end: ReplyEnd) {
         let now = self.clock.now();
         self.health.reply_ended(now, end.outcome);
-        if end.outcome == ReplyOutcome::Sent {
+        if end.outcome == ReplyOutcome::Sent
+            && let Some(user) = user
+        {
             self.health.user_answered(user);
         }
         self.decider.settle(ticket, end.spoken);

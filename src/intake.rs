@@ -84,7 +84,7 @@ impl Intake {
                     self.chat(now, index, chat);
                 }
             }
-            Ok(RoomEvent { event: ChatEvent::Other, .. }) => {}
+            Ok(RoomEvent { event: ChatEvent::Room(_) | ChatEvent::Other, .. }) => {}
         }
     }
 

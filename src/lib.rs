@@ -22,5 +22,6 @@ pub mod robot;
 pub mod service;
 pub mod shutdown;
 pub mod tasks;
+pub mod templates;
 #[cfg(feature = "test-hooks")]
 pub mod test_hooks;

@@ -14,6 +14,8 @@ pub enum Reason {
     Own,
     /// Too old on arrival, or a line that waited too long to be sent.
     Stale,
+    /// An operator paused the room.
+    Paused,
     /// Nobody asked for an answer.
     NoTrigger,
     /// Answers to one user alone, too many in a row.
@@ -36,8 +38,20 @@ pub enum Reason {
     TriggerHour,
     /// A trigger's `cooldown_seconds`.
     TriggerCooldown,
+    /// Unasked replies stop: `spend.soft_percent` of a limit is used up.
+    SpendSoft,
+    /// `spend.max_calls_per_minute` or `spend.max_calls_per_day`.
+    SpendCalls,
+    /// `spend.max_tokens_per_day`.
+    SpendTokens,
+    /// `spend.max_tokens_per_user_per_day`.
+    SpendUser,
+    /// `spend.max_cost_per_day`.
+    SpendCost,
     /// Every provider and every try failed.
     Exhausted,
+    /// The same, and a fallback message was said instead.
+    Fallback,
     /// Every provider refused the content.
     Refused,
     /// A fault of ours.
@@ -74,6 +88,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::Own => "own",
             Self::Stale => "stale",
+            Self::Paused => "paused",
             Self::NoTrigger => "no_trigger",
             Self::LoopGuard => "loop_guard",
             Self::Spam => "spam",
@@ -85,7 +100,13 @@ impl Reason {
             Self::MentionCooldown => "mention_cooldown",
             Self::TriggerHour => "trigger_hour",
             Self::TriggerCooldown => "trigger_cooldown",
+            Self::SpendSoft => "spend_soft",
+            Self::SpendCalls => "spend_calls",
+            Self::SpendTokens => "spend_tokens",
+            Self::SpendUser => "spend_user",
+            Self::SpendCost => "spend_cost",
             Self::Exhausted => "exhausted",
+            Self::Fallback => "fallback",
             Self::Refused => "refused",
             Self::Internal => "internal",
             Self::RejectedShort => "rejected_short",
@@ -100,13 +121,6 @@ impl Reason {
             Self::Abandoned => "abandoned",
             Self::Overload => "overload",
         }
-    }
-}
-
-impl Reason {
-    /// Whether the message was let go before anything could fire.
-    pub fn is_before_triggers(self) -> bool {
-        matches!(self, Self::Listener | Self::Duplicate | Self::Own | Self::Stale | Self::NoTrigger)
     }
 }
 

@@ -4,19 +4,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::Local;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, error, info, info_span, warn};
 
+use crate::chat::answer;
 use crate::chat::plan::ReplyPlan;
-use crate::chat::{answer, prompt};
+use crate::chat::prompt::{self, Occasion, Prompt};
+use crate::clock::Clock;
 use crate::llm::{GaveUp, Request, Router};
 use crate::names::RoomName;
 use crate::outbox::OutboxHandle;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::templates::TemplatesHandle;
 
 /// What every reply needs. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplyTools {
+    /// What prompts are made with.
+    pub templates: TemplatesHandle,
+    /// When they are made.
+    pub clock: Clock,
     /// Who is asked.
     pub router: Router,
     /// Where the lines go, by room.
@@ -48,7 +56,7 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
 
 async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOutcome> {
     let config = plan.config();
-    let prompt = prompt::build(plan);
+    let prompt = prompt(plan, tools).await?;
     let request = Request {
         correlation_id: plan.correlation_id.clone(),
         system: prompt.system,
@@ -70,4 +78,16 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOut
     }
     let outbox = tools.outboxes.get(&plan.room).ok_or(ReplyOutcome::Failed(Reason::Internal))?;
     Ok(outbox.say(lines, plan.correlation_id.clone()).await)
+}
+
+async fn prompt(plan: &ReplyPlan, tools: &ReplyTools) -> Result<Prompt, ReplyOutcome> {
+    let templates = tools.templates.current().await;
+    let local = tools.clock.now().wall.with_timezone(&Local).fixed_offset();
+    let (prompt, failures) = prompt::build(plan, &templates, &Occasion { local, seed: rand::random() })
+        .map_err(|failure| {
+            error!(%failure, "a built-in template failed; this is a bug, please report it");
+            ReplyOutcome::Failed(Reason::Internal)
+        })?;
+    failures.iter().for_each(|failure| tools.templates.failed(failure));
+    Ok(prompt)
 }

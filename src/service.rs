@@ -162,6 +162,7 @@ impl Service {
 
         // What lasts to the end.
         rest.push(on_close("robot watch", chat.robot_watch.run().boxed()));
+        rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
         rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
         rest.push(on_close("signals", shutdown.clone().heed(signals).boxed()));

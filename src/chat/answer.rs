@@ -11,7 +11,8 @@ use super::{format, validate};
 /// Why nothing is to be said: the answer is rejected, or nothing is left of it.
 pub fn lines(plan: &ReplyPlan, answer: &str, is_cut: bool) -> Result<Vec<String>, Reason> {
     let answer = format::without_thoughts(answer);
-    validate::check(plan.config(), &plan.original, &answer)?;
+    let playing = plan.scene.current_media.as_ref().map_or("", |media| &media.title);
+    validate::check(plan.config(), &plan.original, playing, &answer)?;
     let lines = plan.rules.formatter.lines(&answer, is_cut);
     if lines.is_empty() { Err(Reason::Empty) } else { Ok(lines) }
 }

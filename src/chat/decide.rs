@@ -9,23 +9,26 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::clock::Moment;
+use crate::config::Config;
 use crate::names::{RoomName, Username};
 use crate::outcome::Reason;
 
 use super::context::Line;
 use super::event::ChatMessage;
-use super::listener;
-use super::plan::{Decision, ReplyPlan, Ticket};
+use super::plan::{Decision, Detail, Fired, ReplyPlan, Silence, Ticket};
 use super::rate_limits::{RateLimits, Request, TriggerLimits};
 use super::room::Room;
 use super::rules::Rules;
 use super::spam::Asked;
-use super::triggers::{Found, TriggerKind};
+use super::spend::Near;
+use super::trace::{Trace, Untraced};
+use super::triggers::{Found, Trigger, TriggerKind};
+use super::{listener, shares};
 
-/// Which part of `limits.users_bytes` the rate limits may take.
-const LIMITS_SHARE: usize = 4;
-/// Which part of it the spam detection of all rooms may take.
-const SPAM_SHARE: usize = 2;
+pub mod changes;
+
+/// Says whether a spend limit is so near that unasked replies stop: one for all, or the user's.
+pub type AskSpend<'a> = &'a dyn Fn(Option<&Username>) -> Option<Near>;
 
 /// The one owner of all that decisions hang on.
 #[derive(Debug)]
@@ -34,10 +37,24 @@ pub struct Decider {
     started: Duration,
     limits: RateLimits,
     rooms: HashMap<RoomName, Room>,
-    /// The replies under way, until they are settled: where and to whom.
+    /// The replies under way to somebody, until they are settled: where and to whom.
     open: HashMap<Ticket, (RoomName, Username)>,
     random: StdRng,
     last_ticket: u64,
+}
+
+/// What a decision is made of, besides what is remembered.
+struct Heard<'a> {
+    now: Moment,
+    room: &'a RoomName,
+    message: &'a ChatMessage,
+    rules: &'a Arc<Rules>,
+}
+
+impl Heard<'_> {
+    fn config(&self) -> &Config {
+        self.rules.config()
+    }
 }
 
 impl Decider {
@@ -60,103 +77,154 @@ impl Decider {
     }
 
     /// What to do about a message.
-    pub fn on_chat(&mut self, now: Moment, room: &RoomName, message: &ChatMessage) -> Decision {
-        match self.decide(now, room, message) {
-            Ok(plan) => Decision::Reply(Box::new(plan)),
-            Err(reason) => Decision::Ignore(reason),
+    pub fn on_chat(
+        &mut self,
+        now: Moment,
+        room: &RoomName,
+        message: &ChatMessage,
+        spend: AskSpend,
+    ) -> Decision {
+        self.on_chat_traced(now, room, message, spend, &mut Untraced)
+    }
+
+    /// The same, with notes of every check.
+    pub fn on_chat_traced(
+        &mut self,
+        now: Moment,
+        room: &RoomName,
+        message: &ChatMessage,
+        spend: AskSpend,
+        trace: &mut impl Trace,
+    ) -> Decision {
+        let rules = self.rules.clone();
+        let heard = Heard { now, room, message, rules: &rules };
+        let found = match self.find(&heard, trace) {
+            Ok(found) => found,
+            Err(silence) => return Decision::Silence(silence),
+        };
+        let rank = self.room(room).rank_of(message);
+        let correlation_id = self.correlation_id(message.correlation_id.as_ref());
+        match self.admit(&heard, &found, rank, spend, trace) {
+            Ok(ticket) => Decision::Reply(Box::new(self.plan(&heard, ticket, found, rank, correlation_id))),
+            Err(Silence { reason, detail, .. }) => {
+                let fired = Fired { trigger: found.trigger, message: found.cleaned, rank, correlation_id };
+                Decision::Silence(Silence { reason, detail, fired: Some(Box::new(fired)) })
+            }
         }
     }
 
-    /// The checks, in order; the first that fails names the silence.
-    fn decide(
-        &mut self,
-        now: Moment,
-        room_name: &RoomName,
-        message: &ChatMessage,
-    ) -> Result<ReplyPlan, Reason> {
-        let rules = self.rules.clone();
+    /// The checks up to what makes us answer, in order; the first that fails names the silence.
+    fn find(&mut self, heard: &Heard, trace: &mut impl Trace) -> Result<Found, Silence> {
+        let Heard { now, message, rules, .. } = *heard;
         let config = rules.config();
-        let spam_bytes = config.limits.users_bytes / SPAM_SHARE / config.rooms.len().max(1);
-        let room = self.rooms.entry(room_name.clone()).or_default();
+        let room = self.rooms.entry(heard.room.clone()).or_default();
 
-        pass(listener::drop_reason(&config.ignored_users, message).is_none(), Reason::Listener)?;
-        pass(!room.duplicates.is_duplicate(now, &config.context, message), Reason::Duplicate)?;
+        let dropped = listener::drop_reason(&config.ignored_users, message);
+        pass(trace, Reason::Listener, dropped, || format!("{:?}", message.user))?;
+        let repeated = room.duplicates.repeated(now, &config.context, message);
+        pass(trace, Reason::Duplicate, repeated, || id_in_words(message))?;
         let is_own = room.identity.is_own(now, &rules.names(), &message.user, &message.text);
         room.context.push(config.context.chat_history_size, line(now, message, is_own));
-        pass(!is_own, Reason::Own)?;
+        let our_name = || format!("we are {} here", room.identity.name(&rules.names()));
+        pass(trace, Reason::Own, is_own.then_some("we said it"), our_name)?;
         room.loop_guard.heard(now, &config.loop_guard, &message.user);
         // Where our start is on the wall clock of now, which may have been set since.
         let up = TimeDelta::from_std(now.elapsed.saturating_sub(self.started)).unwrap_or(TimeDelta::MAX);
         let started = now.wall.checked_sub_signed(up).unwrap_or_default();
-        pass(!room.duplicates.is_stale(now, started, &config.context, message), Reason::Stale)?;
-        let found = rules.trigger(&message.text, || self.random.random()).ok_or(Reason::NoTrigger)?;
-        pass(room.loop_guard.allows(now, &config.loop_guard), Reason::LoopGuard)?;
-        let asked = asked(message, &found);
-        room.spam.check(now, &config.spam_detection, spam_bytes, &asked).map_err(|_| Reason::Spam)?;
-        let request = request(message, &found);
-        self.limits.check(now, &config.rate_limits, &request).map_err(|blocked| blocked.reason)?;
+        let stale = room.duplicates.stale(now, started, &config.context, message);
+        pass(trace, Reason::Stale, stale, || age(now, message))?;
+        let paused = room.pause.is_on(now).then_some("an operator paused the room");
+        pass(trace, Reason::Paused, paused, || room.pause.in_words(now))?;
 
-        // From here on nothing refuses: what a reply may use up is reserved, until it is settled.
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+        let random = &mut self.random;
+        if let Some(found) = rules.trigger(&message.text, || random.random(), trace) {
+            room.participation.fired();
+            return Ok(found);
+        }
+        let joins_in = room.participation.heard(&config.auto_participation, || random.random());
+        let silent = (!joins_in).then_some("nothing fired");
+        pass(trace, Reason::NoTrigger, silent, || room.participation.in_words(joins_in))?;
+        Ok(Found { trigger: Trigger::auto_participation(), cleaned: message.text.clone(), limits: None })
+    }
+
+    /// The checks of an answer that something fired for, in order; the first that fails names the
+    /// silence. What a reply may use up is reserved then, until it is settled.
+    fn admit(
+        &mut self,
+        heard: &Heard,
+        found: &Found,
+        rank: f64,
+        spend: AskSpend,
+        trace: &mut impl Trace,
+    ) -> Result<Ticket, Silence> {
+        let Heard { now, message, .. } = *heard;
+        let config = heard.config();
+        let room = self.rooms.entry(heard.room.clone()).or_default();
+        let kind = found.trigger.kind;
+        let is_mention = kind == TriggerKind::Mention;
+        let asked = Asked { user: &message.user, rank, text: &message.text, is_mention };
+        let own_limits = found.limits.map(|limits| TriggerLimits { name: &found.trigger.name, limits });
+        let request = Request { user: &message.user, rank, kind, trigger: own_limits };
+        let spam_bytes = shares::spam_of_a_room(config);
+
+        let is_loop = !room.loop_guard.allows(now, &config.loop_guard);
+        let looping = is_loop.then_some("a loop");
+        pass(trace, Reason::LoopGuard, looping, || room.loop_guard.in_words(&config.loop_guard))?;
+        room.spam
+            .check(now, &config.spam_detection, spam_bytes, &asked, trace)
+            .map_err(|caught| Silence::new(Reason::Spam, Detail::Spam(caught.rule, caught.remaining)))?;
+        self.limits
+            .check(now, &config.rate_limits, &request, trace)
+            .map_err(|blocked| Silence::new(blocked.reason, Detail::RetryAfter(blocked.retry_after)))?;
+        afford(&found.trigger, Some(&message.user), spend, trace)?;
+
+        let ticket = self.ticket();
+        let room = self.rooms.entry(heard.room.clone()).or_default();
         room.loop_guard.reserve(now, &config.loop_guard, ticket);
         room.spam.reserve(now, &config.spam_detection, spam_bytes, &asked, ticket);
         self.limits.reserve(&request, ticket);
-        self.limits.tidy(now, &config.rate_limits, config.limits.users_bytes / LIMITS_SHARE);
-        self.open.insert(ticket, (room_name.clone(), message.user.clone()));
-        let history = match config.context.chat_history_priority {
-            Some(_) => room.context.last(config.context.max_chat_history_in_prompt),
-            None => Vec::new(),
-        };
-        Ok(ReplyPlan {
-            room: room_name.clone(),
+        self.limits.tidy(now, &config.rate_limits, shares::rate_limits(config));
+        self.open.insert(ticket, (heard.room.clone(), message.user.clone()));
+        Ok(ticket)
+    }
+
+    /// All that the reply needs.
+    fn plan(
+        &mut self,
+        heard: &Heard,
+        ticket: Ticket,
+        found: Found,
+        rank: f64,
+        correlation_id: String,
+    ) -> ReplyPlan {
+        let Heard { now, message, rules, .. } = *heard;
+        let config = rules.config();
+        let room = self.room(heard.room);
+        ReplyPlan {
+            room: heard.room.clone(),
             ticket,
-            user: message.user.clone(),
+            user: Some(message.user.clone()),
+            rank,
             message: found.cleaned,
             original: message.text.clone(),
             trigger: found.trigger,
-            history,
-            correlation_id: self.correlation_id(message),
-            rules,
-        })
-    }
-
-    /// The message's own id, else a new one.
-    fn correlation_id(&mut self, message: &ChatMessage) -> String {
-        message
-            .correlation_id
-            .clone()
-            .unwrap_or_else(|| uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string())
-    }
-
-    /// Takes the end of a reply: what was reserved for it counts from when its first line went out
-    /// (also when that is in doubt), or is given back when `spoken` is `None`. To be called exactly
-    /// once for each plan.
-    pub fn settle(&mut self, ticket: Ticket, spoken: Option<Moment>) {
-        self.limits.settle(ticket, spoken);
-        let Some((room, user)) = self.open.remove(&ticket) else { return };
-        if spoken.is_none()
-            && let Some(room) = self.rooms.get_mut(&room)
-        {
-            room.loop_guard.give_back(ticket);
-            room.spam.give_back(&user, ticket);
+            history: room.history(config, config.context.max_chat_history_in_prompt),
+            scene: room.scene(now, config, config.context.video_priority.is_some()),
+            previous_title: None,
+            correlation_id,
+            rules: rules.clone(),
         }
     }
 
-    /// Takes what was sent to a room.
-    pub fn sent_text(&mut self, now: Moment, room: &RoomName, text: &str) {
-        self.room(room).identity.sent(now, text);
+    fn ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        Ticket(self.last_ticket)
     }
 
-    /// Takes the robot's answer to who we are in a room.
-    pub fn own_name(&mut self, room: &RoomName, name: Option<Username>) {
-        self.room(room).identity.told(name);
-    }
-
-    /// The robot of a room is back in CyTube: for a while it may repeat what was said before.
-    pub fn robot_reconnected(&mut self, now: Moment, room: &RoomName) {
-        let rules = self.rules.clone();
-        self.room(room).duplicates.reconnected(now, &rules.config().context);
+    /// The message's own id, else a new one.
+    fn correlation_id(&mut self, known: Option<&String>) -> String {
+        let new = || uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string();
+        known.cloned().unwrap_or_else(new)
     }
 
     /// There are as many rooms as are configured.
@@ -165,22 +233,45 @@ impl Decider {
     }
 }
 
-fn pass(holds: bool, reason: Reason) -> Result<(), Reason> {
-    if holds { Ok(()) } else { Err(reason) }
+/// Whether an answer that nobody asked for may cost something.
+fn afford(
+    trigger: &Trigger,
+    user: Option<&Username>,
+    spend: AskSpend,
+    trace: &mut impl Trace,
+) -> Result<(), Silence> {
+    let near = if trigger.is_asked_for() { None } else { spend(user) };
+    trace.note(Reason::SpendSoft, near.is_none(), || match near {
+        Some(near) => format!("nobody asked, and {near}"),
+        None if trigger.is_asked_for() => "asked for".to_owned(),
+        None => "nobody asked, but no limit is near".to_owned(),
+    });
+    near.map_or(Ok(()), |near| Err(Silence::new(Reason::SpendSoft, Detail::Spend(near))))
 }
 
-fn rank(message: &ChatMessage) -> f64 {
-    message.rank.unwrap_or(0.0)
+/// Goes on unless there is a fault; `figures` are what the check looked at.
+fn pass(
+    trace: &mut impl Trace,
+    check: Reason,
+    fault: Option<&'static str>,
+    figures: impl FnOnce() -> String,
+) -> Result<(), Silence> {
+    trace.note(check, fault.is_none(), || match fault {
+        Some(why) => format!("{why}: {}", figures()),
+        None => figures(),
+    });
+    fault.map_or(Ok(()), |why| Err(Silence::new(check, Detail::Because(why))))
 }
 
-fn asked<'message>(message: &'message ChatMessage, found: &Found) -> Asked<'message> {
-    let is_mention = found.trigger.kind == TriggerKind::Mention;
-    Asked { user: &message.user, rank: rank(message), text: &message.text, is_mention }
+fn id_in_words(message: &ChatMessage) -> String {
+    message.correlation_id.as_ref().map_or("it has no id".to_owned(), |id| format!("its id is {id}"))
 }
 
-fn request<'message>(message: &'message ChatMessage, found: &'message Found) -> Request<'message> {
-    let trigger = found.limits.map(|limits| TriggerLimits { name: &found.trigger.name, limits });
-    Request { user: &message.user, rank: rank(message), kind: found.trigger.kind, trigger }
+fn age(now: Moment, message: &ChatMessage) -> String {
+    match message.time() {
+        Some(time) => format!("{:.1} s old", (now.wall - time).as_seconds_f64()),
+        None => "of unknown age".to_owned(),
+    }
 }
 
 fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {
@@ -189,3 +280,5 @@ fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod why_tests;

@@ -56,8 +56,13 @@ impl Duplicates {
         }
     }
 
-    /// Whether a message was here before; remembers it.
-    pub fn is_duplicate(&mut self, now: Moment, settings: &Settings, message: &ChatMessage) -> bool {
+    /// By what a message is known to have been here before, if it was; remembers it.
+    pub fn repeated(
+        &mut self,
+        now: Moment,
+        settings: &Settings,
+        message: &ChatMessage,
+    ) -> Option<&'static str> {
         let time = message.time();
         let is_known = settings.enable_enhanced_deduplication && self.knows_id(settings, message);
         let is_recent = self.is_recent(now, message);
@@ -67,20 +72,39 @@ impl Duplicates {
             .is_some_and(|newest| time.is_some_and(|time| time <= newest));
         // A clock ahead of ours must not make everything behind it look old.
         self.newest = self.newest.max(time.map(|time| time.min(now.wall)));
-        is_known || is_recent || is_replayed
+        if is_known {
+            Some("its id was here before")
+        } else if is_recent {
+            Some("the same user, words and time were here before")
+        } else if is_replayed {
+            Some("the robot tells again what was said before it came back")
+        } else {
+            None
+        }
     }
 
-    /// Whether a message is too old to be answered: from before our start, or late on arrival.
-    pub fn is_stale(
+    /// Whether the robot came back a short while ago.
+    pub fn is_in_grace(&self, now: Moment, settings: &Settings) -> bool {
+        self.grace(now, settings).is_some()
+    }
+
+    /// Why a message is too old to be answered, if it is: from before our start, or late on arrival.
+    pub fn stale(
         &self,
         now: Moment,
         started: DateTime<Utc>,
         settings: &Settings,
         message: &ChatMessage,
-    ) -> bool {
-        let Some(time) = message.time() else { return false };
-        let oldest = if self.grace(now, settings).is_some() { STALE_IN_GRACE } else { STALE };
-        started - time > BEFORE_START || now.wall - time > oldest
+    ) -> Option<&'static str> {
+        let time = message.time()?;
+        let oldest = if self.is_in_grace(now, settings) { STALE_IN_GRACE } else { STALE };
+        if started - time > BEFORE_START {
+            Some("said before our start")
+        } else if now.wall - time > oldest {
+            Some("too late on arrival")
+        } else {
+            None
+        }
     }
 
     fn grace(&self, now: Moment, settings: &Settings) -> Option<&Grace> {

@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
 
 use super::html;
 use crate::names::Username;
 
+pub mod change;
 mod wire;
+
+use change::RoomChange;
 
 /// The longest correlation id of others that we carry on; they go into headers.
 const CORRELATION_ID_BYTES: usize = 128;
@@ -28,6 +32,8 @@ pub struct RoomEvent {
 pub enum ChatEvent {
     /// Somebody said something.
     Chat(ChatMessage),
+    /// Something else plays, or somebody came or went.
+    Room(RoomChange),
     /// An event that no decision hangs on.
     Other,
 }
@@ -90,6 +96,9 @@ impl Malformed {
 /// # Errors
 /// When the bytes are no envelope with a payload.
 pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
+    if change::is_known(kind) {
+        return parse_change(kind, bytes);
+    }
     let envelope: wire::Lenient<wire::Envelope> =
         serde_json::from_slice(bytes).map_err(|_| Malformed::NotAnObject)?;
     let envelope = envelope.0.ok_or(Malformed::NotAnObject)?;
@@ -111,6 +120,19 @@ pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
         }),
         _ => ChatEvent::Other,
     };
+    Ok(RoomEvent { domain, event })
+}
+
+/// The payload of a change in a room is an object, or, of `userlist`, a list.
+fn parse_change(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
+    let envelope: Value = serde_json::from_slice(bytes).map_err(|_| Malformed::NotAnObject)?;
+    let envelope = envelope.as_object().ok_or(Malformed::NotAnObject)?;
+    let payload = envelope.get("payload").ok_or(Malformed::MissingPayload)?;
+    if !payload.is_object() && !payload.is_array() {
+        return Err(Malformed::PayloadNotAnObject);
+    }
+    let domain = envelope.get("domain").and_then(Value::as_str).map(str::to_owned);
+    let event = change::read(kind, payload).map_or(ChatEvent::Other, ChatEvent::Room);
     Ok(RoomEvent { domain, event })
 }
 

@@ -52,6 +52,15 @@ impl LoopGuard {
         !is_silenced
     }
 
+    /// How many replies in a row the user who spoke last has had, in words.
+    pub fn in_words(&self, settings: &Settings) -> String {
+        let in_a_row = self.run.as_ref().map_or(0, |run| run.replies.len());
+        match settings.max_replies_in_a_row {
+            0 => "switched off".to_owned(),
+            most => format!("{in_a_row} of at most {most} replies in a row to one user alone"),
+        }
+    }
+
     /// Counts a reply to the user who spoke last.
     pub fn reserve(&mut self, now: Moment, settings: &Settings, ticket: Ticket) {
         if let Some(run) = self.run.as_mut().filter(|_| settings.max_replies_in_a_row > 0) {

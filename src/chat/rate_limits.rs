@@ -15,6 +15,7 @@ use crate::outcome::Reason;
 
 use self::replies::Replies;
 use super::plan::Ticket;
+use super::trace::Trace;
 use super::triggers::{OwnLimits, TriggerKind};
 
 mod replies;
@@ -84,29 +85,30 @@ impl RateLimits {
     ///
     /// # Errors
     /// The first limit that holds.
-    pub fn check(&self, now: Moment, settings: &Settings, request: &Request) -> Result<(), Blocked> {
+    pub fn check(
+        &self,
+        now: Moment,
+        settings: &Settings,
+        request: &Request,
+        trace: &mut impl Trace,
+    ) -> Result<(), Blocked> {
         let scale = Scale::of(settings, request.rank);
         let none = Replies::default();
         let user = self.users.get(request.user).unwrap_or(&none);
-        let most = |replies: &Replies, window, most, reason| {
-            blocked(reason, replies.wait_for_room(now, window, scale.limit(most)))
-        };
-        let apart = |replies: &Replies, cooldown, reason| {
-            blocked(reason, replies.wait_for_cooldown(now, scale.cooldown(cooldown)))
-        };
+        let check = LimitCheck { now, scale: &scale };
 
-        most(&self.all, MINUTE, settings.global_max_per_minute, Reason::GlobalMinute)?;
-        most(&self.all, HOUR, settings.global_max_per_hour, Reason::GlobalHour)?;
-        apart(&self.all, settings.global_cooldown, Reason::GlobalCooldown)?;
-        most(user, HOUR, settings.user_max_per_hour, Reason::UserHour)?;
-        apart(user, settings.user_cooldown, Reason::UserCooldown)?;
+        check.most(trace, &self.all, MINUTE, settings.global_max_per_minute, Reason::GlobalMinute)?;
+        check.most(trace, &self.all, HOUR, settings.global_max_per_hour, Reason::GlobalHour)?;
+        check.apart(trace, &self.all, settings.global_cooldown, Reason::GlobalCooldown)?;
+        check.most(trace, user, HOUR, settings.user_max_per_hour, Reason::UserHour)?;
+        check.apart(trace, user, settings.user_cooldown, Reason::UserCooldown)?;
         if request.kind == TriggerKind::Mention {
-            apart(&self.mentions, settings.mention_cooldown, Reason::MentionCooldown)?;
+            check.apart(trace, &self.mentions, settings.mention_cooldown, Reason::MentionCooldown)?;
         }
         if let Some(TriggerLimits { name, limits }) = request.trigger {
             let trigger = self.triggers.get(name).unwrap_or(&none);
-            most(trigger, HOUR, limits.max_per_hour, Reason::TriggerHour)?;
-            apart(trigger, limits.cooldown, Reason::TriggerCooldown)?;
+            check.most(trace, trigger, HOUR, limits.max_per_hour, Reason::TriggerHour)?;
+            check.apart(trace, trigger, limits.cooldown, Reason::TriggerCooldown)?;
         }
         Ok(())
     }
@@ -173,6 +175,50 @@ impl RateLimits {
 
 fn entry_bytes(name: &Username, replies: &Replies) -> usize {
     size_of::<(Username, Replies)>() + 2 * (name.as_str().len() + 16) + replies.heap_bytes()
+}
+
+/// Checks a user's limits at a moment.
+struct LimitCheck<'user> {
+    now: Moment,
+    scale: &'user Scale,
+}
+
+impl LimitCheck<'_> {
+    /// At most so many replies in a window.
+    fn most(
+        &self,
+        trace: &mut impl Trace,
+        replies: &Replies,
+        window: Duration,
+        most: u32,
+        reason: Reason,
+    ) -> Result<(), Blocked> {
+        let most = self.scale.limit(most);
+        let blocked = blocked(reason, replies.wait_for_room(self.now, window, most));
+        trace.note(reason, blocked.is_ok(), || {
+            let count = replies.count(self.now, window);
+            format!("{count} of at most {most} replies in {} s", window.as_secs())
+        });
+        blocked
+    }
+
+    /// So long between two replies.
+    fn apart(
+        &self,
+        trace: &mut impl Trace,
+        replies: &Replies,
+        cooldown: Duration,
+        reason: Reason,
+    ) -> Result<(), Blocked> {
+        let cooldown = self.scale.cooldown(cooldown);
+        let wait = replies.wait_for_cooldown(self.now, cooldown);
+        let blocked = blocked(reason, wait);
+        trace.note(reason, blocked.is_ok(), || {
+            let wait = wait.unwrap_or_default().as_secs_f64();
+            format!("{} s between two replies, {wait:.1} s to wait", cooldown.as_secs())
+        });
+        blocked
+    }
 }
 
 fn blocked(reason: Reason, wait: Option<Duration>) -> Result<(), Blocked> {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::names::Username;
+use crate::outcome::Reason;
 
 use super::format::Formatter;
 use super::identity::Names;
+use super::trace::Trace;
 use super::triggers::Found;
 use super::triggers::mention::Mentions;
 use super::triggers::words::TriggerWords;
@@ -40,8 +42,17 @@ impl Rules {
     }
 
     /// What makes the bot answer a text: its name, else a trigger word whose chance falls right.
-    pub(super) fn trigger(&self, text: &str, roll: impl FnMut() -> f64) -> Option<Found> {
-        self.mentions.find(text).or_else(|| self.trigger_words.find(text, roll))
+    pub(super) fn trigger(
+        &self,
+        text: &str,
+        roll: impl FnMut() -> f64,
+        trace: &mut impl Trace,
+    ) -> Option<Found> {
+        let Some(found) = self.mentions.find(text) else {
+            return self.trigger_words.find(text, roll, trace);
+        };
+        trace.note(Reason::NoTrigger, true, || format!("\"{}\" is mentioned", found.trigger.name));
+        Some(found)
     }
 
     /// The names that the configuration gives us.

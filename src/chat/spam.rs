@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::{MessageWindow, SpamDetection as Settings};
 use crate::names::Username;
+use crate::outcome::Reason;
 
 use self::record::{Message, Record};
 use self::users::Users;
 use super::plan::Ticket;
+use super::trace::Trace;
 
 mod record;
 mod users;
@@ -44,6 +46,18 @@ pub enum Rule {
     Identical,
 }
 
+impl Rule {
+    /// The rule as a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Penalty => "penalty",
+            Self::Mentions => "mentions",
+            Self::Messages => "messages",
+            Self::Identical => "identical",
+        }
+    }
+}
+
 /// A message found to be spam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caught {
@@ -72,17 +86,30 @@ impl Spam {
         settings: &Settings,
         max_bytes: usize,
         asked: &Asked,
+        trace: &mut impl Trace,
     ) -> Result<(), Caught> {
         if !settings.enabled || settings.admin_exempt_ranks.contains(&asked.rank) {
+            trace.note(Reason::Spam, true, || match settings.enabled {
+                true => format!("rank {} is exempt", asked.rank),
+                false => "not enabled".to_owned(),
+            });
             return Ok(());
         }
         // Nobody who is unknown can be caught: even a limit of one allows the first message.
-        let Some(record) = self.users.get(asked.user) else { return Ok(()) };
+        let Some(record) = self.users.get(asked.user) else {
+            trace.note(Reason::Spam, true, || "the user's first message that counts".to_owned());
+            return Ok(());
+        };
         let rule = match record.remaining_penalty(now) {
-            Some(_) => Some(Rule::Penalty),
+            Some(remaining) => {
+                trace.note(Reason::Spam, false, || {
+                    format!("under a penalty for another {:.1} s", remaining.as_secs_f64())
+                });
+                Some(Rule::Penalty)
+            }
             None => {
                 record.forgive(now, settings.clean_period);
-                broken_rule(now, settings, asked, record)
+                broken_rule(now, settings, asked, record, trace)
             }
         };
         let Some(rule) = rule else { return Ok(()) };
@@ -122,23 +149,40 @@ impl Spam {
 }
 
 /// The first rule that a message breaks.
-fn broken_rule(now: Moment, settings: &Settings, asked: &Asked, record: &Record) -> Option<Rule> {
-    let mentions = record.count(now, settings.mention_spam_window, |message| message.is_mention);
-    if asked.is_mention && mentions >= settings.mention_spam_threshold as usize {
-        return Some(Rule::Mentions);
-    }
-    let is_full = |window: &MessageWindow| {
-        record.count(now, window.length, |_| true) + 1 > window.max_messages as usize
+fn broken_rule(
+    now: Moment,
+    settings: &Settings,
+    asked: &Asked,
+    record: &Record,
+    trace: &mut impl Trace,
+) -> Option<Rule> {
+    // The counts are of what came before this message.
+    let mut is_reached = |count: usize, most: u32, window: Duration, what: &str| {
+        let is_reached = count >= most as usize;
+        trace.note(Reason::Spam, !is_reached, || match window {
+            Duration::MAX => format!("{count} {what} before, of fewer than {most}"),
+            _ => format!("{count} {what} before in {} s, of fewer than {most}", window.as_secs()),
+        });
+        is_reached
     };
-    if settings.message_windows.iter().any(is_full) {
-        return Some(Rule::Messages);
+    if asked.is_mention {
+        let window = settings.mention_spam_window;
+        let mentions = record.count(now, window, |message| message.is_mention);
+        if is_reached(mentions, settings.mention_spam_threshold, window, "mentions") {
+            return Some(Rule::Mentions);
+        }
+    }
+    for MessageWindow { length, max_messages } in &settings.message_windows {
+        if is_reached(record.count(now, *length, |_| true), *max_messages, *length, "messages") {
+            return Some(Rule::Messages);
+        }
     }
     let (window, threshold) = match &settings.identical_message_window {
         Some(window) => (window.length, window.max_messages),
         None => (Duration::MAX, settings.identical_message_threshold),
     };
     let identical = record.identical(now, window, asked.text, COMPARED);
-    (identical >= threshold as usize).then_some(Rule::Identical)
+    is_reached(identical, threshold, window, "messages of the same text").then_some(Rule::Identical)
 }
 
 /// How long the so-manieth offence in a row is punished.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::decide::Decider;
 use super::event::ChatMessage;
+use super::event::change::{Media, Progress};
 use super::plan::{Decision, ReplyPlan};
 use super::rules::Rules;
 use crate::clock::Moment;
@@ -39,6 +40,19 @@ pub fn message(now: Moment, user: &str, text: &str) -> ChatMessage {
     }
 }
 
+/// Something that plays, so many seconds long.
+pub fn media(title: &str, seconds: u64) -> Media {
+    Media {
+        title: title.to_owned(),
+        duration: Duration::from_secs(seconds),
+        kind: "yt".to_owned(),
+        id: format!("id of {title}"),
+        uid: None,
+        queued_by: None,
+        progress: Progress { position: 0.0, is_paused: false },
+    }
+}
+
 /// The rules of a configuration for a bot named Vera; `over` is merged into it.
 pub fn rules(over: Value) -> Arc<Rules> {
     let mut base = serde_json::json!({"personality": {"character_name": "Vera", "name_variations": []}});
@@ -46,7 +60,8 @@ pub fn rules(over: Value) -> Arc<Rules> {
     Rules::new(Arc::new(config::testing::config(base)))
 }
 
-fn merge(base: &mut Value, over: Value) {
+/// Merges objects member by member.
+pub fn merge(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
@@ -70,14 +85,14 @@ impl OneRoom {
     }
 
     pub fn hears(&mut self, now: Moment, message: &ChatMessage) -> Decision {
-        self.decider.on_chat(now, &self.room, message)
+        self.decider.on_chat(now, &self.room, message, &|_| None)
     }
 
     /// The silence that a line leads to.
     pub fn silence(&mut self, seconds: f64, user: &str, text: &str) -> Option<Reason> {
         let now = at(seconds);
         match self.hears(now, &message(now, user, text)) {
-            Decision::Ignore(reason) => Some(reason),
+            Decision::Silence(silence) => Some(silence.reason),
             Decision::Reply(_) => None,
         }
     }
@@ -87,7 +102,7 @@ impl OneRoom {
         let now = at(seconds);
         match self.hears(now, &message(now, user, text)) {
             Decision::Reply(plan) => plan,
-            Decision::Ignore(reason) => panic!("{user}: {text}: {}", reason.as_str()),
+            Decision::Silence(silence) => panic!("{user}: {text}: {silence:?}"),
         }
     }
 

@@ -16,6 +16,10 @@ pub enum TriggerKind {
     Mention,
     /// A configured trigger's pattern was found, and its chance fell right.
     TriggerWord,
+    /// Enough messages went by without a trigger.
+    AutoParticipant,
+    /// A new film began.
+    MediaChange,
 }
 
 impl TriggerKind {
@@ -24,6 +28,8 @@ impl TriggerKind {
         match self {
             Self::Mention => "mention",
             Self::TriggerWord => "trigger_word",
+            Self::AutoParticipant => "auto_participant",
+            Self::MediaChange => "media_change",
         }
     }
 }
@@ -43,6 +49,29 @@ pub struct Trigger {
     pub preferred_provider: Option<ProviderName>,
     /// The style that replaces the character's.
     pub response_style: Option<Arc<str>>,
+}
+
+impl Trigger {
+    /// One that no operator has anything to say about.
+    pub(super) fn plain(kind: TriggerKind, name: Arc<str>, priority: u8) -> Self {
+        let context = "".into();
+        Self { kind, name, priority, context, preferred_provider: None, response_style: None }
+    }
+
+    /// Enough messages went by.
+    pub(super) fn auto_participation() -> Self {
+        Self::plain(TriggerKind::AutoParticipant, "auto_participation".into(), 1)
+    }
+
+    /// A new film began.
+    pub(super) fn media_change() -> Self {
+        Self::plain(TriggerKind::MediaChange, "media_change".into(), 5)
+    }
+
+    /// Whether somebody asked for the answer.
+    pub fn is_asked_for(&self) -> bool {
+        self.kind == TriggerKind::Mention
+    }
 }
 
 /// A trigger found in a message.

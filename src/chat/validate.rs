@@ -8,13 +8,13 @@ use crate::outcome::Reason;
 /// The shortest word that tells what a question is about, in characters.
 const TELLING_WORD: usize = 4;
 
-/// Checks an answer before it is formatted; `question` is the message as it was written. Lengths
-/// are in characters. (Repetition is judged where
-/// lines are sent, in their order: [`super::repetition`].)
+/// Checks an answer before it is formatted; `question` is the message as it was written, `playing`
+/// the title of what plays. Lengths are in characters. (Repetition is judged where lines are sent, in
+/// their order: [`super::repetition`].)
 ///
 /// # Errors
 /// The reason for which it is rejected.
-pub fn check(config: &Config, question: &str, answer: &str) -> Result<(), Reason> {
+pub fn check(config: &Config, question: &str, playing: &str, answer: &str) -> Result<(), Reason> {
     let validation = &config.validation;
     let length = answer.trim().chars().count();
     if length < validation.min_length {
@@ -26,25 +26,30 @@ pub fn check(config: &Config, question: &str, answer: &str) -> Result<(), Reason
     if validation.inappropriate_patterns.iter().any(|pattern| pattern.is_match(answer)) {
         return Err(Reason::RejectedInappropriate);
     }
-    if validation.check_relevance && relevance(question, answer) < validation.relevance_threshold {
+    if validation.check_relevance && relevance(question, playing, answer) < validation.relevance_threshold {
         return Err(Reason::RejectedRelevance);
     }
     Ok(())
 }
 
-/// Which share of the question's words of 4 or more letters the answer contains, in any case; 1 when
+/// Which share of the question's words the answer contains, or of the title's, whichever is larger; 1
+/// when the question has no telling word.
+fn relevance(question: &str, playing: &str, answer: &str) -> f64 {
+    let answer = answer.to_lowercase();
+    let of_title = share(playing, &answer).unwrap_or_default();
+    share(question, &answer).map_or(1.0, |of_question| of_question.max(of_title))
+}
+
+/// Which share of a text's words of 4 or more letters the answer contains, in any case; `None` when
 /// there is no such word.
-fn relevance(question: &str, answer: &str) -> f64 {
-    let (question, answer) = (question.to_lowercase(), answer.to_lowercase());
-    let words: HashSet<&str> = question
+fn share(text: &str, answer: &str) -> Option<f64> {
+    let text = text.to_lowercase();
+    let words: HashSet<&str> = text
         .split(|character: char| !character.is_alphanumeric())
         .filter(|word| word.chars().count() >= TELLING_WORD)
         .collect();
-    if words.is_empty() {
-        return 1.0;
-    }
     let contained = words.iter().filter(|word| answer.contains(**word)).count();
-    contained as f64 / words.len() as f64
+    (!words.is_empty()).then(|| contained as f64 / words.len() as f64)
 }
 
 #[cfg(test)]
@@ -55,7 +60,7 @@ mod tests {
     use crate::config::testing::config;
 
     fn verdict(validation: Value, question: &str, answer: &str) -> Result<(), Reason> {
-        check(&config(json!({"validation": validation})), question, answer)
+        check(&config(json!({"validation": validation})), question, "The Big Boss", answer)
     }
 
     #[test]
@@ -87,6 +92,8 @@ mod tests {
             ("what about Enter the Dragon?", "The dragon enters at dawn", Ok(())),
             ("what about the Dragon?", "a dragon, of course", Err(Reason::RejectedRelevance)),
             ("Dragon dragon DRAGON what", "a dragon, of course", Ok(())),
+            ("what about that weird scene?", "my boss, of course", Ok(())),
+            ("what about that weird scene?", "a big one, I think", Err(Reason::RejectedRelevance)),
             ("who is he", "nobody of note", Ok(())),
             ("", "nobody of note", Ok(())),
         ] {

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Loaded, LogLevel};
+use crate::config::{self, Config, Loaded, LogLevel, Warning};
+use crate::templates::keeper::Keeper;
 
 /// The chat bot of the Kryten group: reads CyTube chat from NATS, answers through an LLM, and
 /// tells the truth about its own health.
@@ -81,12 +82,21 @@ fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
 
 fn check_config(arguments: &Arguments) -> ExitCode {
     match load(arguments) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
+            loaded.warnings.extend(template_warnings(&loaded.config));
             say(check_config::report(&arguments.config, &loaded).trim_end());
             exit::code(exit::OK)
         }
         Err(code) => code,
     }
+}
+
+/// What is wrong with the operator's templates. It is no reason not to run: there are built-in ones.
+fn template_warnings(config: &Config) -> impl Iterator<Item = Warning> {
+    let news = Keeper::new(config.templates.clone()).look();
+    news.into_iter()
+        .flat_map(|news| news.failures)
+        .map(|failure| Warning { place: "templates".to_owned(), message: failure.to_string() })
 }
 
 /// A closed pipe is no reason to panic.

@@ -1,6 +1,7 @@
 //! Sending: one outbox a room. It keeps the gaps, keeps a reply's lines together, speaks only on
 //! a fresh proof of the link, and never says a line twice.
 
+pub mod heard;
 pub mod line;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
 use crate::tasks::{Task, spawn};
+use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
@@ -26,6 +27,8 @@ pub(super) struct Chat {
     pub decider: DeciderHandle,
     /// To be run as long as there is a link.
     pub robot_watch: RobotWatch,
+    /// Reads the operator's templates.
+    pub templates: BoxFuture<'static, ()>,
     /// Opens the connections to the providers.
     pub warm_up: BoxFuture<'static, ()>,
 }
@@ -67,12 +70,25 @@ impl Chat {
             *clock,
         );
         let warm_up = router.clone();
-        let tools = ReplyTools { router, outboxes: Arc::new(handles), give_up: shutdown.give_up.clone() };
+        let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
+        let tools = ReplyTools {
+            templates,
+            clock: *clock,
+            router,
+            outboxes: Arc::new(handles),
+            give_up: shutdown.give_up.clone(),
+        };
 
         let mut tasks = intakes(common, queues, keeper);
         tasks.push(spawn("decider", shutdown, decider_loop.run(tools, shutdown.clone())));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
-        Self { tasks, decider, robot_watch, warm_up: async move { warm_up.warm_up().await }.boxed() }
+        Self {
+            tasks,
+            decider,
+            robot_watch,
+            templates: template_reader.run().boxed(),
+            warm_up: async move { warm_up.warm_up().await }.boxed(),
+        }
     }
 }
 

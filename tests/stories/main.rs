@@ -21,6 +21,7 @@ mod robot;
 mod rooms;
 mod shape;
 mod shutdown;
+mod templates;
 mod toggles;
 
 /// The daemon under test.

@@ -10,7 +10,7 @@ fn a_mention_is_answered_where_it_was_asked() {
     room.silence(1.0, "ann", "what a film");
     let plan = room.reply(2.0, "bob", "Vera, what is the best film?");
     assert_eq!(plan.room, room.room);
-    assert_eq!(plan.user, Username::new("bob"));
+    assert_eq!(plan.user, Some(Username::new("bob")));
     assert_eq!(plan.message, "what is the best film");
     assert_eq!(plan.original, "Vera, what is the best film?");
     assert_eq!(&*plan.trigger.name, "vera");
@@ -32,7 +32,7 @@ fn an_old_message_is_context_but_gets_no_reply() {
     let mut room = OneRoom::new(json!({}));
     let mut old = message(at(100.0), "ann", "vera, are you there");
     old.posted = Some(at(39.0).wall);
-    assert!(matches!(room.hears(at(100.0), &old), Decision::Ignore(Reason::Stale)));
+    assert!(matches!(room.hears(at(100.0), &old), Decision::Silence(Silence { reason: Reason::Stale, .. })));
     let plan = room.reply(101.0, "bob", "vera?");
     assert_eq!(&*plan.history[0].text, "vera, are you there");
 }
@@ -48,7 +48,8 @@ fn a_wall_clock_that_is_set_back_makes_no_message_look_older_than_our_start() {
         "ann",
         "vera?",
     );
-    assert!(matches!(room.hears(set_back(21.0), &before_start), Decision::Ignore(Reason::Stale)));
+    let silence = room.hears(set_back(21.0), &before_start);
+    assert!(matches!(silence, Decision::Silence(Silence { reason: Reason::Stale, .. })));
 }
 
 #[test]
@@ -57,7 +58,10 @@ fn a_message_that_comes_twice_is_heard_once() {
     let twice = message(at(1.0), "bob", "vera?");
     let Decision::Reply(plan) = room.hears(at(1.0), &twice) else { panic!("no reply") };
     room.decider.settle(plan.ticket, None);
-    assert!(matches!(room.hears(at(1.5), &twice), Decision::Ignore(Reason::Duplicate)));
+    assert!(matches!(
+        room.hears(at(1.5), &twice),
+        Decision::Silence(Silence { reason: Reason::Duplicate, .. })
+    ));
     assert_eq!(room.reply(200.0, "ann", "vera!").history.len(), 2);
 }
 
@@ -110,7 +114,8 @@ fn rooms_know_nothing_of_each_other() {
     let mut room = OneRoom::new(json!({}));
     room.silence(1.0, "ann", "hello");
     let other = RoomName::new("cytu.be", "Other").expect("a name");
-    let Decision::Reply(plan) = room.decider.on_chat(at(2.0), &other, &message(at(2.0), "bob", "vera?"))
+    let Decision::Reply(plan) =
+        room.decider.on_chat(at(2.0), &other, &message(at(2.0), "bob", "vera?"), &|_| None)
     else {
         panic!("no reply");
     };
@@ -201,7 +206,7 @@ fn chance_decides_the_same_way_for_the_same_seed() {
 }
 
 /// Rate limits that hold nobody back.
-fn no_limits() -> serde_json::Value {
+pub fn no_limits() -> serde_json::Value {
     json!({
         "global_max_per_minute": 1000, "global_max_per_hour": 1000, "user_max_per_hour": 1000,
         "global_cooldown_seconds": 0, "user_cooldown_seconds": 0, "mention_cooldown_seconds": 0
@@ -219,7 +224,7 @@ fn a_spammer_is_not_answered_for_a_while_but_only_in_that_room() {
     assert_eq!(room.silence(32.0, "bob", "vera, four"), Some(Reason::Spam));
     room.answers(32.0, "ann", "vera, hello");
     let other = RoomName::new("cytu.be", "Other").expect("a name");
-    let elsewhere = room.decider.on_chat(at(32.0), &other, &message(at(32.0), "bob", "vera?"));
+    let elsewhere = room.decider.on_chat(at(32.0), &other, &message(at(32.0), "bob", "vera?"), &|_| None);
     assert!(matches!(elsewhere, Decision::Reply(_)));
 }
 
@@ -240,6 +245,64 @@ fn messages_that_were_rate_limited_or_not_answered_are_no_spam() {
     }
 }
 
+#[test]
+fn after_enough_messages_without_a_trigger_the_bot_joins_in() {
+    let mut room = OneRoom::new(json!({
+        "auto_participation": {"enabled": true, "base_message_interval": 3, "probability_range": 0},
+        "rate_limits": no_limits(), "triggers": [{"name": "never", "patterns": ["popcorn"], "probability": 0}]
+    }));
+    room.silence(1.0, "ann", "one");
+    room.answers(2.0, "ann", "vera, hello");
+    room.silence(3.0, "ann", "one, popcorn whose roll fails");
+    for (user, text) in [("Vera", "our own"), ("", "dropped"), ("ann", "!command")] {
+        assert!(room.silence(4.0, user, text).is_some(), "these don't count");
+    }
+    let mut old = message(at(100.0), "ann", "stale lines don't count either");
+    old.posted = Some(at(30.0).wall);
+    assert!(matches!(room.hears(at(100.0), &old), Decision::Silence(Silence { reason: Reason::Stale, .. })));
+    assert_eq!(room.silence(101.0, "bob", "two"), Some(Reason::NoTrigger));
+    let plan = room.reply(102.0, "bob", "three,  then");
+    let trigger = (plan.trigger.kind, &*plan.trigger.name, plan.trigger.priority);
+    assert_eq!(trigger, (TriggerKind::AutoParticipant, "auto_participation", 1));
+    assert_eq!((&*plan.message, &plan.user), ("three,  then", &Some(Username::new("bob"))));
+    room.decider.settle(plan.ticket, None);
+    assert_eq!(room.silence(103.0, "bob", "one"), Some(Reason::NoTrigger));
+}
+
+#[test]
+fn joining_in_is_rate_limited_but_no_mention() {
+    let mut room = OneRoom::new(json!({
+        "auto_participation": {"enabled": true, "base_message_interval": 2, "probability_range": 0},
+        "rate_limits": {"global_cooldown_seconds": 15}
+    }));
+    room.answers(1.0, "ann", "vera, hello");
+    room.silence(2.0, "bob", "one");
+    assert_eq!(room.silence(3.0, "bob", "two"), Some(Reason::GlobalCooldown));
+    room.silence(20.0, "bob", "one");
+    room.answers(21.0, "bob", "two, within the mention cooldown");
+}
+
+#[test]
+fn what_nobody_asked_for_stops_when_a_spend_limit_is_near() {
+    let mut room = OneRoom::new(json!({
+        "auto_participation": {"enabled": true, "base_message_interval": 1, "probability_range": 0},
+        "triggers": [{"name": "popcorn", "patterns": ["popcorn"]}], "rate_limits": no_limits()
+    }));
+    let near = |user: Option<&Username>| {
+        assert_eq!(user, Some(&Username::new("bob")));
+        Some(Near { limit: Reason::SpendTokens, percent: 85 })
+    };
+    for (second, text) in [(1.0, "popcorn"), (2.0, "hello")] {
+        let said = message(at(second), "bob", text);
+        let Decision::Silence(silence) = room.decider.on_chat(at(second), &room.room, &said, &near) else {
+            panic!("{text}");
+        };
+        assert_eq!((silence.reason.as_str(), silence.fired.is_some()), ("spend_soft", true));
+    }
+    let asked = message(at(3.0), "bob", "vera?");
+    assert!(matches!(room.decider.on_chat(at(3.0), &room.room, &asked, &near), Decision::Reply(_)));
+}
+
 proptest! {
     #[test]
     fn nothing_that_anybody_says_makes_it_panic_or_answer_without_being_asked(
@@ -252,10 +315,10 @@ proptest! {
             match room.hears(at(second), &said) {
                 Decision::Reply(plan) => {
                     prop_assert!(text.to_lowercase().contains("vera"));
-                    let _ = super::super::prompt::build(&plan);
+                    let _ = super::super::prompt::tests::built_in(&plan);
                     room.decider.settle(plan.ticket, Some(at(second)));
                 }
-                Decision::Ignore(_) => {}
+                Decision::Silence(_) => {}
             }
         }
     }

@@ -15,13 +15,13 @@ impl Room {
     }
 
     fn repeats(&mut self, arrives: f64, message: &ChatMessage) -> bool {
-        self.duplicates.is_duplicate(at(arrives), &self.settings, message)
+        self.duplicates.repeated(at(arrives), &self.settings, message).is_some()
     }
 
     fn is_stale(&self, arrives: f64, posted: f64) -> bool {
         let mut message = message(at(0.0), "bob", "hi");
         message.posted = Some(start() + TimeDelta::milliseconds((posted * 1000.0).round() as i64));
-        self.duplicates.is_stale(at(arrives), start(), &self.settings, &message)
+        self.duplicates.stale(at(arrives), start(), &self.settings, &message).is_some()
     }
 }
 
@@ -133,7 +133,7 @@ fn a_message_without_any_time_is_not_stale() {
     let room = Room::new(json!({}));
     let mut timeless = message(at(0.0), "bob", "hi");
     timeless.posted = None;
-    assert!(!room.duplicates.is_stale(at(1000.0), start(), &room.settings, &timeless));
+    assert_eq!(room.duplicates.stale(at(1000.0), start(), &room.settings, &timeless), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 fn chat(event: serde_json::Value) -> ChatMessage {
     match parse("chatmsg", event.to_string().as_bytes()).expect("well-formed").event {
         ChatEvent::Chat(message) => message,
-        ChatEvent::Other => panic!("not a chat message"),
+        event => panic!("not a chat message: {event:?}"),
     }
 }
 

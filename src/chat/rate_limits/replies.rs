@@ -36,12 +36,22 @@ impl Replies {
 
     /// How long until fewer than `most` are in the window; `None` when that is so now.
     pub fn wait_for_room(&self, now: Moment, window: Duration, most: u32) -> Option<Duration> {
-        let expired = self.spoken.partition_point(|at| now.elapsed.saturating_sub(*at) >= window);
-        let counted = self.spoken.len() - expired + self.open;
-        let too_many = (counted + 1).checked_sub(most as usize).filter(|too_many| *too_many > 0)?;
+        let expired = self.expired(now, window);
+        let too_many =
+            (self.count(now, window) + 1).checked_sub(most as usize).filter(|too_many| *too_many > 0)?;
         // So many of the oldest have to leave the window; those under way are the youngest.
         let last_to_leave = self.spoken.get(expired + too_many - 1);
         Some(last_to_leave.map_or(window, |at| (*at + window).saturating_sub(now.elapsed)))
+    }
+
+    /// How many are in the window, those under way included.
+    pub fn count(&self, now: Moment, window: Duration) -> usize {
+        self.spoken.len() - self.expired(now, window) + self.open
+    }
+
+    /// How many of those that were spoken have left the window.
+    fn expired(&self, now: Moment, window: Duration) -> usize {
+        self.spoken.partition_point(|at| now.elapsed.saturating_sub(*at) >= window)
     }
 
     /// How long until the last one is so long ago; `None` when it is.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::testing::at;
+use super::super::trace::Untraced;
 use super::*;
 
 fn wide() -> Settings {
@@ -46,7 +47,7 @@ impl<'a> Said<'a> {
     }
 
     fn held(&self, second: f64, request: &Request) -> Option<(&'static str, u64)> {
-        let blocked = self.limits.check(at(second), self.settings, request).err()?;
+        let blocked = self.limits.check(at(second), self.settings, request, &mut Untraced).err()?;
         Some((blocked.reason.as_str(), blocked.retry_after))
     }
 }
@@ -273,14 +274,14 @@ proptest! {
                 Event::Ask { user, is_mention } => {
                     let kind = if is_mention { TriggerKind::Mention } else { TriggerKind::TriggerWord };
                     let request = Request { user: &users[user], rank: 0.0, kind, trigger: None };
-                    match said.limits.check(at(now), &settings, &request) {
+                    match said.limits.check(at(now), &settings, &request, &mut Untraced) {
                         Ok(()) => open.push((said.reserve(&request), user, is_mention)),
                         Err(blocked) => {
                             prop_assert!((1..=3600).contains(&blocked.retry_after));
                             let later = now + blocked.retry_after as f64;
                             let is_never = [minute, hour, user_hour].contains(&0);
                             if open.is_empty() && !is_never {
-                                let then = said.limits.check(at(later), &settings, &request);
+                                let then = said.limits.check(at(later), &settings, &request, &mut Untraced);
                                 prop_assert_ne!(then.err().map(|later| later.reason), Some(blocked.reason));
                             }
                         }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::testing::{at, rules};
+use super::super::trace::Untraced;
 use super::*;
 
 const BYTES: usize = 1 << 20;
@@ -19,7 +20,7 @@ impl Room {
 
     /// A message at a second; when it is no spam it gets a reply. Says the rule and the seconds left.
     fn asks(&mut self, second: f64, asked: &Asked) -> Option<(Rule, u64)> {
-        match self.spam.check(at(second), &self.settings, BYTES, asked) {
+        match self.spam.check(at(second), &self.settings, BYTES, asked, &mut Untraced) {
             Ok(()) => {
                 self.tickets += 1;
                 self.spam.reserve(at(second), &self.settings, BYTES, asked, Ticket(self.tickets));
@@ -148,7 +149,10 @@ fn a_message_that_was_only_checked_does_not_count() {
     let bob = Username::new("bob");
     let ask = Asked { user: &bob, rank: 0.0, text: "popcorn", is_mention: false };
     for second in 0..10 {
-        assert_eq!(room.spam.check(at(f64::from(second)), &room.settings, BYTES, &ask), Ok(()));
+        assert_eq!(
+            room.spam.check(at(f64::from(second)), &room.settings, BYTES, &ask, &mut Untraced),
+            Ok(())
+        );
     }
 }
 

@@ -50,14 +50,7 @@ impl Mentions {
         let cleaned = cleaned.trim_matches([' ', ',', '.', ':', ';', '!', '?']);
         let cleaned = if cleaned.is_empty() { text } else { cleaned };
         Some(Found {
-            trigger: Trigger {
-                kind: TriggerKind::Mention,
-                name: name.clone(),
-                priority: PRIORITY,
-                context: "".into(),
-                preferred_provider: None,
-                response_style: None,
-            },
+            trigger: Trigger::plain(TriggerKind::Mention, name.clone(), PRIORITY),
             cleaned: cleaned.to_owned(),
             limits: None,
         })

@@ -10,7 +10,9 @@ use regex::RegexSet;
 use super::phrase::Phrase;
 use super::{Found, OwnLimits, Trigger, TriggerKind};
 use crate::chat::html::collapse;
+use crate::chat::trace::Trace;
 use crate::config::{self, Pattern};
+use crate::outcome::Reason;
 
 /// All enabled triggers, the most urgent first. Looking for them costs the same whether there are
 /// ten or a thousand: plain patterns are one automaton, plain regular expressions another. Those
@@ -88,14 +90,22 @@ impl TriggerWords {
 
     /// The first trigger, by priority, that is found in the text and whose chance falls right.
     /// `roll` gives numbers in [0, 1).
-    pub fn find(&self, text: &str, mut roll: impl FnMut() -> f64) -> Option<Found> {
+    pub fn find(&self, text: &str, mut roll: impl FnMut() -> f64, trace: &mut impl Trace) -> Option<Found> {
         let mut found = self.found_in(text);
         found.sort_unstable();
         found.dedup_by_key(|place| place.trigger);
         found
             .into_iter()
             .map(|place| (place, &self.triggers[place.trigger]))
-            .find(|(_, word)| roll() < word.probability)
+            .find(|(_, word)| {
+                let rolled = roll();
+                let fires = rolled < word.probability;
+                trace.note(Reason::NoTrigger, fires, || {
+                    let Word { trigger, probability, .. } = word;
+                    format!("the trigger \"{}\" fires below {probability}: {rolled:.3}", trigger.name)
+                });
+                fires
+            })
             .map(|(place, word)| word.fired(place, text))
     }
 

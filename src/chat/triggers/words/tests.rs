@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::super::testing::rules;
+use super::super::super::trace::Untraced;
 use super::*;
 use crate::names::ProviderName;
 
@@ -10,7 +11,7 @@ fn words(triggers: Value) -> TriggerWords {
 }
 
 fn fired(words: &TriggerWords, text: &str) -> Option<(String, String)> {
-    let found = words.find(text, || 0.5)?;
+    let found = words.find(text, || 0.5, &mut Untraced)?;
     Some((found.trigger.name.to_string(), found.cleaned))
 }
 
@@ -81,7 +82,8 @@ fn a_chance_that_falls_wrong_goes_on_to_the_next_trigger() {
         (vec![0.999_999, 0.999_999, 0.999_999], "always", 3),
     ] {
         let mut left = rolls.iter();
-        let found = words.find("aaa", || *left.next().expect("no more than one roll a trigger"));
+        let found =
+            words.find("aaa", || *left.next().expect("no more than one roll a trigger"), &mut Untraced);
         assert_eq!(found.map(|found| found.trigger.name.to_string()).as_deref(), Some(expected));
         assert_eq!(rolls.len() - left.len(), used, "{rolls:?}");
     }
@@ -93,7 +95,7 @@ fn a_fired_trigger_brings_what_the_operator_said_of_it() {
         "name": "popcorn", "patterns": ["popcorn"], "context": "Snacks.", "response_style": "crunchy",
         "preferred_provider": "local", "priority": 7, "max_responses_per_hour": 3, "cooldown_seconds": 42
     }]));
-    let found = words.find("popcorn please", || 0.0).expect("a trigger");
+    let found = words.find("popcorn please", || 0.0, &mut Untraced).expect("a trigger");
     assert_eq!(
         found.trigger,
         Trigger {
@@ -129,7 +131,7 @@ proptest! {
             .collect();
         let lower = text.to_lowercase();
         let expected = patterns.iter().position(|patterns| patterns.iter().any(|pattern| lower.contains(pattern)));
-        let found = words(json!(triggers)).find(&text, || 0.0);
+        let found = words(json!(triggers)).find(&text, || 0.0, &mut Untraced);
         prop_assert_eq!(found.map(|found| found.trigger.name.to_string()), expected.map(|index| index.to_string()));
     }
 }
