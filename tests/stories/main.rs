@@ -4,8 +4,6 @@ mod alive;
 mod chat;
 mod command_line;
 mod discovery;
-mod flood;
-mod floods;
 mod gray_failures;
 mod group_restart;
 mod health_changes;
