@@ -1,12 +1,13 @@
 //! The keeper of the one connection: connects, subscribes, proves, and starts over.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Event};
 use futures_util::StreamExt;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -59,6 +60,13 @@ struct Ended {
     alive_until: Duration,
 }
 
+/// What moves the messages of one connection. Ends with it, however that ends.
+#[derive(Default)]
+struct Pumps {
+    tasks: JoinSet<()>,
+    by_subject: HashMap<String, AbortHandle>,
+}
+
 impl LinkKeeper {
     /// A keeper and the handle that everybody else gets.
     pub fn new(settings: NatsConfig, service: &str, clock: Clock, health: HealthMonitor) -> (Self, Bus) {
@@ -79,8 +87,8 @@ impl LinkKeeper {
         (keeper, bus)
     }
 
-    /// A subscription that every connection will have before it counts as up. Of messages over
-    /// `max_bytes` only the length is passed on.
+    /// A subscription that every connection will have before it counts as up; one for a subject. Of
+    /// messages over `max_bytes` only the length is passed on.
     pub fn subscribe(&mut self, subject: String, max_bytes: usize) -> Subscription {
         let (feed, subscription) = subscription::channel(subject, max_bytes);
         self.feeds.push(feed);
@@ -116,8 +124,7 @@ impl LinkKeeper {
     /// Subscribes and proves one connection until it is lost.
     async fn hold(&mut self, dialled: Dialled, first_answer: Duration, patience: &mut Patience) -> Ended {
         let (client, mut events) = dialled;
-        // They end with this connection, however that ends.
-        let mut pumps = JoinSet::new();
+        let mut pumps = Pumps::default();
         self.troubles.begin();
         self.feeds.retain(|feed| !feed.is_closed());
         for feed in &self.feeds {
@@ -162,7 +169,7 @@ impl LinkKeeper {
                     }
                     continue;
                 }
-                Some(_) = pumps.join_next() => continue,
+                Some(_) = pumps.tasks.join_next() => continue,
                 _ = tick.tick() => match proof.tick(self.clock.now().elapsed) {
                     Tick::Dead => {
                         let alive_until = proof.latest().map_or(Duration::ZERO, |proof| proof.answered);
@@ -183,10 +190,15 @@ impl LinkKeeper {
         }
     }
 
-    /// Lets this connection fill a subscription. False when it is closed.
-    async fn feed(&self, feed: &Feed, client: &Client, pumps: &mut JoinSet<()>) -> bool {
+    /// Lets this connection fill a subscription; a denied one is made anew. False when the
+    /// connection is closed.
+    async fn feed(&self, feed: &Feed, client: &Client, pumps: &mut Pumps) -> bool {
+        if let Some(denied) = pumps.by_subject.remove(&feed.subject) {
+            denied.abort();
+        }
         let Ok(subscriber) = client.subscribe(feed.subject.clone()).await else { return false };
-        pumps.spawn(feed.clone().pump(subscriber, self.clock, self.health.clone()));
+        let pump = pumps.tasks.spawn(feed.clone().pump(subscriber, self.clock, self.health.clone()));
+        pumps.by_subject.insert(feed.subject.clone(), pump);
         true
     }
 

@@ -26,7 +26,7 @@ pub struct NatsConfig {
     /// Our certificate, for servers that ask for one. Comes with `tls_key`.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
-    /// Whom to trust besides the system's store.
+    /// Whom to trust, instead of those in the system's store.
     pub tls_ca: Option<PathBuf>,
     /// For the first connection.
     pub connect_timeout: Duration,
