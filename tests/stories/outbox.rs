@@ -1,245 +1,259 @@
-//! The outbox: gaps, order, holding, and no line twice, whatever the link does.
+//! The outbox: gaps between lines, whole answers, and no line twice, whatever the robot and the link do.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kryten_testkit::provider::Request;
+use kryten_testkit::proxy::Direction;
 use kryten_testkit::robot::Said;
-use kryten_testkit::world::{Builder, SOON, World};
-use kryten_testkit::{Behaviour, Direction, Exit, Manner, Mark, Result};
+use kryten_testkit::world::{SOON, World};
+use kryten_testkit::{Behaviour, Manner, Result};
 use serde_json::{Value, json};
 
 use crate::BINARY;
 
-/// A gap is kept where lines are handed over; on the way to the robot it may shrink by this much.
-const ON_THE_WAY: Duration = Duration::from_millis(60);
+/// A line that was longer on its way than the one behind it came this much closer to it.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
 
-fn world(config: Value) -> Builder {
-    World::of(BINARY).config(config)
+/// Parts of at most 100 characters, of answers that may be long.
+fn long_answers() -> Value {
+    json!({ "formatting": { "max_message_length": 100 }, "validation": { "max_length": 5000 } })
 }
 
+/// So many words that begin alike.
+fn words(beginning: &str, count: usize) -> String {
+    (0..count).map(|number| format!("{beginning}{number}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The pauses between the lines, as the robot got them.
 fn gaps(says: &[Said]) -> Vec<Duration> {
     says.windows(2).map(|pair| pair[1].at - pair[0].at).collect()
 }
 
-/// Asks once for each user, at once, and waits until all are decided.
-async fn all_ask(world: &World, users: &[&str]) -> Result {
-    let fired = world.daemon.health().await?["ledger"]["fired"].as_u64().unwrap_or_default();
-    for user in users {
-        world.mention(user, &format!("says {user}")).await?;
-    }
-    let done = fired + users.len() as u64;
-    world.wait_for_health(SOON, |health| health["ledger"]["fired"] == done).await.map(drop)
+/// `user` asks, and the provider is asked: the answer is under way.
+async fn mention_and_wait(world: &World, user: &str) -> Result {
+    let mark = world.provider().requests().mark();
+    world.mention(user, "what should we watch?").await?;
+    world.provider().wait_for_request(mark, SOON, |_| true).await.map(drop)
 }
 
-/// Answers with three lines of 100 characters at most, all of them naming who asked.
-fn long_answers() -> Behaviour {
-    Behaviour::choose(|request: &Request| {
-        let prompt = request.prompt();
-        let (_, user) = prompt.rsplit_once("says ").unwrap_or_default();
-        let user = user.trim_end_matches('"');
-        let words: Vec<String> = (0..30).map(|number| format!("{user}{number}")).collect();
-        Behaviour::answer(words.join(" "))
-    })
-}
-
-#[tokio::test]
-async fn any_two_lines_are_a_gap_apart() -> Result {
-    let world = world(json!({ "chat_min_delay": 0.5, "chat_jitter": 0.3 })).start().await?;
-    all_ask(&world, &["ann", "bob", "eve", "joe", "kim"]).await?;
-    assert_eq!(world.ledger().await?["sent"], 5);
-    let says = world.robot.says.all();
-    assert_eq!(says.len(), 5);
-    for gap in gaps(&says) {
-        assert!(gap >= Duration::from_millis(500) - ON_THE_WAY, "{gap:?}");
-    }
-    let all = says[4].at - says[0].at;
-    assert!(all < Duration::from_millis(4 * 800) + Duration::from_secs(1), "{all:?}");
-    // After a silence nobody waits.
-    let quiet = tokio::time::Instant::now();
-    let fresh = world.ask("zoe", "still quick?").await?;
-    assert!(fresh.at < (quiet + Duration::from_secs(2)).into_std());
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_parts_of_a_reply_keep_the_split_delay_and_stay_together() -> Result {
-    let config = json!({
-        "message_processing": { "split_delay_seconds": 1 },
-        "formatting": { "max_message_length": 100 },
-    });
-    let world = world(config).start().await?;
-    world.provider().always(long_answers());
-    all_ask(&world, &["ann", "bob"]).await?;
-    assert_eq!(world.ledger().await?["sent"], 2);
-    let says = world.robot.says.all();
-    let half = says.len() / 2;
-    assert!(half >= 2, "{} lines", says.len());
-    let first = &says[0].text[..3];
-    for (index, said) in says.iter().enumerate() {
-        assert_eq!(said.text.starts_with(first), index < half, "interleaved at {index}: {said}");
-    }
-    for (index, gap) in gaps(&says).into_iter().enumerate() {
-        let is_within_a_reply = index + 1 != half;
-        assert!(!is_within_a_reply || gap >= Duration::from_secs(1) - ON_THE_WAY, "{gap:?} behind {index}");
+/// Two more beats: whatever was to be said at once has been said.
+async fn two_beats(world: &World) -> Result {
+    for _ in 0..2 {
+        world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn the_larger_of_gap_and_split_delay_counts() -> Result {
-    let config = json!({
-        "chat_min_delay": 0.8, "chat_jitter": 0,
-        "message_processing": { "split_delay_seconds": 0 },
-        "formatting": { "max_message_length": 100 },
-    });
-    let world = world(config).start().await?;
-    world.provider().always(long_answers());
-    all_ask(&world, &["ann"]).await?;
-    assert_eq!(world.ledger().await?["sent"], 1);
-    let gaps = gaps(&world.robot.says.all());
-    assert!(!gaps.is_empty());
-    assert!(gaps.iter().all(|gap| *gap >= Duration::from_millis(800) - ON_THE_WAY), "{gaps:?}");
-    Ok(())
-}
-
-/// No text was said twice, and no request came twice.
-fn nothing_was_said_twice(world: &World) {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for said in world.robot.says.all() {
-        *counts.entry(said.text).or_default() += 1;
-        let id = said.request["meta"]["request_id"].as_str().unwrap_or_default().to_owned();
-        *counts.entry(id).or_default() += 1;
-    }
-    let twice: Vec<&String> = counts.iter().filter(|(_, count)| **count > 1).map(|(what, _)| what).collect();
-    assert_eq!(twice, Vec::<&String>::new());
-}
-
-#[tokio::test]
-async fn a_line_is_never_said_twice_whenever_the_link_is_cut() -> Result {
-    let config =
-        json!({ "formatting": { "max_message_length": 100 }, "chat_min_delay": 0.1, "chat_jitter": 0 });
-    let world = world(config).proxied().start().await?;
-    let proxy = world.proxy()?;
-    let mut asked = 0;
-    for direction in [Direction::Down, Direction::Up, Direction::Both] {
-        // In the middle of a long reply: right behind its first line, with more to come.
-        let mark = world.robot.says.mark();
-        let user = format!("user{asked}of");
-        let words: Vec<String> = (0..30).map(|number| format!("{user}{number}")).collect();
-        world.provider().next([Behaviour::answer(words.join(" "))]);
-        world.mention(&user, "tell me a story").await?;
-        world.robot.wait_for_say(mark, SOON, |_| true).await?;
-        proxy.freeze(direction);
-        asked += 1;
-        world.wait_for_health(SOON, |health| health["status"] == "failing").await?;
-        proxy.thaw();
-        world.wait_for_health(SOON, |health| health["nats_connected"] == true).await?;
-        world.ledger().await?;
-    }
-    // Resets, one behind the other, while lines are going out.
-    for number in 0..5 {
-        let mark = world.robot.says.mark();
-        world.ask(&format!("guest{number}"), "a short one").await?;
-        proxy.cut().await?;
-        asked += 1;
-        world.robot.wait_for_say(mark, SOON, |_| true).await?;
-        world.wait_for_health(SOON, |health| health["nats_connected"] == true).await?;
-        world.ledger().await?;
-    }
-    nothing_was_said_twice(&world);
-    let ledger = world.ledger().await?;
-    let ended = ledger["sent"].as_u64().unwrap_or_default() + ledger["in_doubt"].as_u64().unwrap_or_default();
-    assert_eq!((ended, &ledger["fired"]), (asked, &json!(asked)), "{ledger}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_line_that_fell_into_a_dying_link_is_in_doubt_also_with_a_robot_that_never_answers() -> Result {
-    let world = world(json!({})).robot(Manner::Silent).proxied().start().await?;
-    let proxy = world.proxy()?;
-    world.ask("bob", "hello").await?;
-    // The robot has it, but the proof of that does not come back on the connection that carried it.
-    proxy.freeze(Direction::Down);
-    world.wait_for_health(SOON, |health| health["status"] == "failing").await?;
-    proxy.thaw();
-    world.wait_for_health(SOON, |health| health["nats_connected"] == true).await?;
-    assert_eq!(world.ledger().await?["in_doubt"], 1);
-    nothing_was_said_twice(&world);
-    Ok(())
-}
-
-#[tokio::test]
-async fn while_the_link_is_down_a_reply_is_held_and_then_said() -> Result {
-    let mut world = world(json!({})).proxied().start().await?;
-    world.provider().next([Behaviour::Hold("Patience is a virtue.".to_owned())]);
-    world.mention("bob", "are you there?").await?;
-    world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
-    world.provider().release();
-    world.wait_for_health(SOON, |health| health["llm_providers"]["first"] == "ok").await?;
-    assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 1);
-    assert_eq!(world.robot.says.count(), 0);
-    world.restart_server().await?;
-    world.robot.wait_for_say(Mark::START, SOON, |said| said.text == "Patience is a virtue.").await?;
-    assert_eq!(world.ledger().await?["sent"], 1);
-    assert_eq!(world.robot.says.count(), 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_reply_held_for_too_long_is_stale_and_never_said() -> Result {
-    let config = json!({ "outbox": { "stale_seconds": 1 } });
-    let mut world = world(config).proxied().start().await?;
-    world.provider().next([Behaviour::Hold("Patience is a virtue.".to_owned())]);
-    world.mention("bob", "are you there?").await?;
-    world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
-    world.provider().release();
-    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["stale"] == 1).await?;
-    let mark = world.recorder.mark();
-    world.restart_server().await?;
-    world.wait_until_up(mark).await?;
-    world.ask("bob", "and now?").await?;
-    assert_eq!(world.ledger().await?["sent"], 1);
-    assert_eq!(world.robot.says.count(), 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_full_outbox_is_overload_and_what_is_in_it_is_said() -> Result {
-    let world = world(json!({ "outbox": { "max_lines": 2 } })).start().await?;
+/// The robot's CyTube side goes, and the daemon knows.
+async fn robot_leaves_the_room(world: &World) -> Result {
     world.robot.disconnected().await?;
-    let away = |health: &Value| health["components"]["robot"]["healthy"] == false;
-    world.wait_for_health(SOON, away).await?;
-    all_ask(&world, &["ann", "bob", "eve", "joe", "kim"]).await?;
-    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["overload"] == 3).await?;
-    assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 2);
+    let is_away = |health: &Value| health["components"]["robot"]["healthy"] == false;
+    world.wait_for_health(SOON, is_away).await.map(drop)
+}
+
+fn texts(world: &World) -> Vec<String> {
+    world.robot.says.all().into_iter().map(|said| said.text).collect()
+}
+
+/// Every line was handed to the robot at most once.
+fn none_twice(world: &World) {
+    let mut said = texts(world);
+    said.sort();
+    let all = said.len();
+    said.dedup();
+    assert_eq!(said.len(), all, "{:?}", texts(world));
+}
+
+#[tokio::test]
+async fn between_two_lines_of_a_room_lies_chat_min_delay() -> Result {
+    let world = World::of(BINARY).config(json!({ "chat_min_delay": 1 })).start().await?;
+    for user in ["ann", "bob", "eve", "joe"] {
+        world.mention(user, "what should we watch?").await?;
+    }
+    world.wait_for_health(SOON, |health| health["ledger"]["sent"] == 4).await?;
+    let gaps = gaps(&world.robot.says.all());
+    assert_eq!(gaps.len(), 3);
+    assert!(gaps.iter().all(|gap| *gap + ON_ITS_WAY >= Duration::from_secs(1)), "{gaps:?}");
+    assert_eq!(world.ledger().await?["sent"], 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_first_line_after_a_long_silence_waits_for_no_gap() -> Result {
+    let world = World::of(BINARY).config(json!({ "chat_min_delay": 10 })).start().await?;
+    let asked = Instant::now();
+    world.ask("bob", "what should we watch?").await?;
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn between_the_parts_of_an_answer_lies_split_delay_seconds() -> Result {
+    let split = json!({ "message_processing": { "split_delay_seconds": 1 } });
+    let world = World::of(BINARY).config(long_answers()).config(split).start().await?;
+    world.provider().next([Behaviour::answer(words("word", 40))]);
+    world.ask("bob", "tell me a story").await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    let parts = world.robot.says.all();
+    assert!(parts.len() >= 3, "{:?}", texts(&world));
+    let gaps = gaps(&parts);
+    assert!(gaps.iter().all(|gap| *gap + ON_ITS_WAY >= Duration::from_secs(1)), "{gaps:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_long_answers_are_not_mixed() -> Result {
+    let split = json!({ "message_processing": { "split_delay_seconds": 1 } });
+    let world = World::of(BINARY).config(long_answers()).config(split).start().await?;
+    world.provider().always(Behaviour::choose(|request: &Request| {
+        let is_anns = request.prompt().contains("ann says to you");
+        Behaviour::Hold(words(if is_anns { "apple" } else { "zebra" }, 40))
+    }));
+    mention_and_wait(&world, "ann").await?;
+    mention_and_wait(&world, "bob").await?;
+    world.provider().release();
+    world.wait_for_health(SOON, |health| health["ledger"]["sent"] == 2).await?;
+    let firsts: Vec<char> = texts(&world).iter().filter_map(|text| text.chars().next()).collect();
+    let changes = firsts.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(firsts.len() >= 6, "{firsts:?}");
+    assert_eq!(changes, 1, "{firsts:?}");
+    none_twice(&world);
+    assert_eq!(world.ledger().await?["sent"], 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_the_robot_is_away_from_the_room_lines_are_held_and_then_said_once() -> Result {
+    let world = World::of(BINARY).start().await?;
+    robot_leaves_the_room(&world).await?;
+    for (user, text) in [("ann", "This waits for the robot."), ("bob", "And so does the other line.")] {
+        world.provider().next([Behaviour::answer(text)]);
+        mention_and_wait(&world, user).await?;
+    }
+    two_beats(&world).await?;
+    assert_eq!(texts(&world), Vec::<String>::new());
     world.robot.connected(&world.rooms[0]).await?;
     let ledger = world.ledger().await?;
-    assert_eq!((&ledger["fired"], &ledger["sent"]), (&json!(5), &json!(2)));
-    assert_eq!(world.robot.says.count(), 2);
-    // Its places are free again.
-    world.ask("zoe", "and me?").await?;
-    assert_eq!(world.ledger().await?["sent"], 3);
+    assert_eq!((&ledger["fired"], &ledger["sent"]), (&json!(2), &json!(2)));
+    two_beats(&world).await?;
+    let mut said = texts(&world);
+    said.sort();
+    assert_eq!(said, ["And so does the other line.", "This waits for the robot."]);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_still_held_at_the_end_is_given_up_and_counted() -> Result {
-    let world =
-        world(json!({ "service_metadata": { "graceful_shutdown_timeout_seconds": 5 } })).start().await?;
-    world.robot.disconnected().await?;
-    let away = |health: &Value| health["components"]["robot"]["healthy"] == false;
-    world.wait_for_health(SOON, away).await?;
-    all_ask(&world, &["ann", "bob"]).await?;
-    assert_eq!(world.stop().await?, Exit::Code(124));
-    let bye = world.recorder.wait_for("kryten.lifecycle.llm.shutdown", SOON, |_| true).await?;
-    assert_eq!(bye.json["metrics"]["replies_abandoned"], 2, "{bye}");
-    assert_eq!(world.robot.says.count(), 0);
+async fn while_no_robot_is_there_a_line_is_held_and_then_said_once() -> Result {
+    let world = World::of(BINARY).start().await?;
+    world.robot.behave(Manner::Absent).await?;
+    mention_and_wait(&world, "bob").await?;
+    let is_missed = |health: &Value| health["components"]["robot"]["healthy"] == false;
+    world.wait_for_health(SOON, is_missed).await?;
+    world.robot.behave(Manner::Echoes).await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    two_beats(&world).await?;
+    assert_eq!(world.robot.says.count(), 1);
+    Ok(())
+}
+
+/// The link is frozen once the provider has the question; the answer comes while it is.
+async fn frozen_before_the_line(direction: Direction) -> Result {
+    let world = World::of(BINARY).proxied().start().await?;
+    world.provider().next([Behaviour::Hold("This is held back for a while.".to_owned())]);
+    mention_and_wait(&world, "bob").await?;
+    world.proxy()?.freeze(direction);
+    world.provider().release();
+    world.wait_for_health(SOON, |health| health["status"] == "failing").await?;
+    let beats = world.recorder.mark();
+    world.proxy()?.thaw();
+    world.wait_for_beat(beats, SOON, |beat| beat.text("/health") != "failing").await?;
+    let ledger = world.ledger().await?;
+    two_beats(&world).await?;
+    let said = world.robot.says.count() as u64;
+    let count = |key: &str| ledger[key].as_u64().unwrap_or_default();
+    let stale = ledger["silenced"]["stale"].as_u64().unwrap_or_default();
+    assert_eq!(count("fired"), 1, "{ledger}");
+    assert_eq!(count("sent") + count("in_doubt") + stale, 1, "{ledger}");
+    assert!(said <= 1, "{:?}", texts(&world));
+    assert!(count("sent") == 0 || said == 1, "sent, but nobody got it: {ledger}");
+    assert!(stale == 0 || said == 0, "stale, but said: {ledger}");
+    // It goes on as if nothing had been.
+    world.ask("bob", "are you back?").await?;
+    none_twice(&world);
+    assert_eq!(world.ledger().await?["fired"], 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_frozen_both_ways_after_a_mention_says_the_line_at_most_once() -> Result {
+    frozen_before_the_line(Direction::Both).await
+}
+
+#[tokio::test]
+async fn a_link_deaf_after_a_mention_says_the_line_at_most_once() -> Result {
+    frozen_before_the_line(Direction::Down).await
+}
+
+#[tokio::test]
+async fn a_link_mute_after_a_mention_says_the_line_at_most_once() -> Result {
+    frozen_before_the_line(Direction::Up).await
+}
+
+#[tokio::test]
+async fn a_line_whose_answer_is_lost_with_the_link_is_in_doubt_and_not_said_again() -> Result {
+    let world = World::of(BINARY).proxied().start().await?;
+    world.ask("bob", "do you answer?").await?;
+    world.ledger().await?;
+    // The robot takes the line and says nothing, so that the link is gone before any answer.
+    world.robot.behave(Manner::Silent).await?;
+    world.ask("bob", "and now?").await?;
+    world.proxy()?.freeze(Direction::Both);
+    world.wait_for_health(SOON, |health| health["ledger"]["in_doubt"] == 1).await?;
+    world.robot.behave(Manner::Echoes).await?;
+    world.wait_for_health(SOON, |health| health["status"] == "failing").await?;
+    let beats = world.recorder.mark();
+    world.proxy()?.thaw();
+    world.wait_for_beat(beats, SOON, |beat| beat.text("/health") != "failing").await?;
+    two_beats(&world).await?;
+    assert_eq!(world.robot.says.count(), 2, "{:?}", texts(&world));
+    let ledger = world.ledger().await?;
+    assert_eq!((&ledger["sent"], &ledger["in_doubt"]), (&json!(1), &json!(1)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_line_that_no_robot_takes_in_time_is_stale() -> Result {
+    let world = World::of(BINARY).config(json!({ "outbox": { "stale_seconds": 1 } })).start().await?;
+    world.robot.behave(Manner::Absent).await?;
+    world.mention("bob", "is anybody there?").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["stale"] == 1).await?;
+    // Nobody says it when the robot comes.
+    world.robot.behave(Manner::Echoes).await?;
+    world.robot.startup().await?;
+    two_beats(&world).await?;
+    assert_eq!(texts(&world), Vec::<String>::new());
+    world.ask("bob", "and now?").await?;
+    let ledger = world.ledger().await?;
+    assert_eq!((&ledger["sent"], &ledger["silenced"]), (&json!(1), &json!({ "stale": 1 })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reply_that_finds_the_outbox_full_is_silenced_as_overload() -> Result {
+    let world = World::of(BINARY).config(json!({ "outbox": { "max_lines": 1 } })).start().await?;
+    robot_leaves_the_room(&world).await?;
+    for user in ["ann", "bob", "eve"] {
+        mention_and_wait(&world, user).await?;
+    }
+    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["overload"] == 2).await?;
+    assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 1);
+    world.robot.connected(&world.rooms[0]).await?;
+    let ledger = world.ledger().await?;
+    assert_eq!((&ledger["sent"], &ledger["silenced"]), (&json!(1), &json!({ "overload": 2 })));
+    assert_eq!(world.robot.says.count(), 1);
+    // There is room again.
+    world.ask("bob", "and now?").await?;
+    assert_eq!(world.ledger().await?["sent"], 2);
     Ok(())
 }
