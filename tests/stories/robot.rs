@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use futures_util::StreamExt as _;
-use kryten_testkit::world::{Builder, SOON, World};
+use kryten_testkit::world::{BOT, Builder, SOON, World};
 use kryten_testkit::{Behaviour, Manner, Mark, Recorder, Result, Room};
 use serde_json::{Value, json};
 
@@ -90,6 +90,7 @@ async fn a_line_that_the_robot_refuses_has_failed_and_is_not_tried_again() -> Re
     world.ask("bob", "hello").await?;
     robot_is(&world, "Not connected").await?;
     ledger_says(&world, "failed").await?;
+    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("send_failed")).await?;
     two_beats(&world).await?;
     assert_eq!(world.robot.says.count(), 1);
     assert_eq!(world.daemon.health().await?["errors_count"], 1);
@@ -159,7 +160,12 @@ async fn without_a_robot_a_reply_is_held_and_said_once_and_in_order_when_it_come
     assert!(said.len() > 3);
     let joined: Vec<&str> = said.iter().map(|part| part.trim_end_matches(" ...")).collect();
     assert_eq!(joined.join(" "), words.join(" "), "each part once, in order");
-    robot_is(&world, "").await
+    robot_is(&world, "").await?;
+    // Nor is any of it said again when the robot comes once more.
+    world.robot.startup().await?;
+    two_beats(&world).await?;
+    assert_eq!(world.robot.says.count(), said.len());
+    ledger_says(&world, "sent").await
 }
 
 #[tokio::test]
@@ -265,4 +271,24 @@ async fn nonsense_for_an_answer_is_a_failure_with_a_name() -> Result {
     robot.publish(inbox, vec![0xff, 0x00, b'{'].into()).await.expect("an answer");
     ledger_says(&world, "failed").await?;
     robot_is(&world, "refuses lines").await
+}
+
+#[tokio::test]
+async fn who_the_robot_says_it_is_is_us_before_any_line_was_heard() -> Result {
+    // The room never hears our lines, so nothing but the robot's answer can tell our name.
+    let world = world(json!({}))
+        .robot(Manner::Mute)
+        .launch(|launch| launch.arg("--log-level").arg("debug"))
+        .start()
+        .await?;
+    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("says who we are")).await?;
+    for name in [BOT, &BOT.to_lowercase()] {
+        world.mention(name, &format!("{name} asks itself")).await?;
+    }
+    world.wait_for_health(SOON, |health| health["ignored"]["own"] == 2).await?;
+    // A name that only begins like ours is somebody else's.
+    world.ask(&format!("{BOT}2"), "am I you?").await?;
+    assert_eq!(world.provider().requests().count(), 1);
+    assert_eq!(world.daemon.health().await?["ignored"]["own"], 2);
+    ledger_says(&world, "sent").await
 }
