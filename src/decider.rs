@@ -26,6 +26,7 @@ use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::reply::ReplyTools;
+use crate::response_log::{Course, Record};
 use crate::shutdown::Shutdown;
 
 /// Messages of one room that may wait for the decider.
@@ -194,10 +195,11 @@ impl DeciderLoop {
                 self.health.message_ignored(reason);
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
             }
-            Decision::Silence(Silence { reason, .. }) => {
+            Decision::Silence(ref silence @ Silence { reason, fired: Some(ref fired), .. }) => {
                 self.health.reply_fired(now);
                 self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
                 info!(%room, user = ?message.user, reason = reason.as_str(), "no reply");
+                tools.log.write(&Record::of_silence(now, room, Some(message), silence, fired));
             }
             Decision::Reply(plan) => self.reply(plan, tools),
         }
@@ -209,7 +211,9 @@ impl DeciderLoop {
         let (ticket, user) = (plan.ticket, plan.user.clone());
         if self.replies.len() >= self.config.max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
-            self.settle(ticket, user.as_ref(), ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload)));
+            let outcome = ReplyOutcome::Silenced(Reason::Overload);
+            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), outcome));
+            self.settle(ticket, user.as_ref(), ReplyEnd::silent(outcome));
             return;
         }
         let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));

@@ -18,6 +18,7 @@ pub mod ops;
 pub mod outbox;
 pub mod outcome;
 pub mod reply;
+pub mod response_log;
 pub mod robot;
 pub mod service;
 pub mod shutdown;

@@ -11,11 +11,12 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::chat::answer;
 use crate::chat::plan::ReplyPlan;
 use crate::chat::prompt::{self, Occasion, Prompt};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::llm::{GaveUp, Request, Router};
 use crate::names::RoomName;
 use crate::outbox::OutboxHandle;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::response_log::{Course, Record, ResponseLog};
 use crate::templates::TemplatesHandle;
 
 /// What every reply needs. Cheap to clone.
@@ -25,6 +26,8 @@ pub struct ReplyTools {
     pub templates: TemplatesHandle,
     /// When they are made.
     pub clock: Clock,
+    /// Where it is written what became of them.
+    pub log: ResponseLog,
     /// Who is asked.
     pub router: Router,
     /// Where the lines go, by room.
@@ -39,7 +42,9 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
         info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
     async {
         let began = Instant::now();
-        let end = make(&plan, &tools).await.unwrap_or_else(ReplyEnd::silent);
+        let mut course = Course::default();
+        let end = make(&plan, &tools, &mut course).await.unwrap_or_else(ReplyEnd::silent);
+        tools.log.write(&Record::of_reply(tools.clock.now(), &plan, &course, end.outcome));
         let seconds = began.elapsed().as_secs_f64();
         match end.outcome {
             ReplyOutcome::Sent => info!(seconds, "reply sent"),
@@ -54,24 +59,20 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
     .await
 }
 
-async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOutcome> {
+/// `course` is told what becomes known on the way.
+async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Result<ReplyEnd, ReplyOutcome> {
     let config = plan.config();
-    let prompt = prompt(plan, tools).await?;
-    let request = Request {
-        correlation_id: plan.correlation_id.clone(),
-        system: prompt.system,
-        user: prompt.user,
-        preferred_provider: plan.trigger.preferred_provider.clone(),
-    };
+    let request = request(plan, course.prompt.insert(prompt(plan, tools).await?));
     let ask = tools.router.ask(&request, config.handler_timeout);
     let answer = match tools.give_up.run_until_cancelled(ask).await {
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
         Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
-        Some(Ok(answer)) => answer,
+        Some(Ok(answer)) => course.answer.insert(answer),
     };
     let lines =
         answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
+    course.lines.clone_from(&lines);
     if config.testing.dry_run || !config.testing.send_to_chat {
         info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
         return Err(ReplyOutcome::Silenced(Reason::DryRun));
@@ -82,12 +83,26 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools) -> Result<ReplyEnd, ReplyOut
 
 async fn prompt(plan: &ReplyPlan, tools: &ReplyTools) -> Result<Prompt, ReplyOutcome> {
     let templates = tools.templates.current().await;
-    let local = tools.clock.now().wall.with_timezone(&Local).fixed_offset();
-    let (prompt, failures) = prompt::build(plan, &templates, &Occasion { local, seed: rand::random() })
-        .map_err(|failure| {
-            error!(%failure, "a built-in template failed; this is a bug, please report it");
-            ReplyOutcome::Failed(Reason::Internal)
-        })?;
+    let occasion = occasion(tools.clock.now());
+    let (prompt, failures) = prompt::build(plan, &templates, &occasion).map_err(|failure| {
+        error!(%failure, "a built-in template failed; this is a bug, please report it");
+        ReplyOutcome::Failed(Reason::Internal)
+    })?;
     failures.iter().for_each(|failure| tools.templates.failed(failure));
     Ok(prompt)
+}
+
+/// When a prompt is made, in the time of this machine.
+pub fn occasion(now: Moment) -> Occasion {
+    Occasion { local: now.wall.with_timezone(&Local).fixed_offset(), seed: rand::random() }
+}
+
+/// What is asked for a plan.
+pub fn request(plan: &ReplyPlan, prompt: &Prompt) -> Request {
+    Request {
+        correlation_id: plan.correlation_id.clone(),
+        system: prompt.system.clone(),
+        user: prompt.user.clone(),
+        preferred_provider: plan.trigger.preferred_provider.clone(),
+    }
 }

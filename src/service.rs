@@ -81,7 +81,7 @@ struct Service {
     deadline: Duration,
     shutdown: Shutdown,
     health: HealthMonitor,
-    /// Intakes, decider, outboxes: each ends by itself once those before it have ended.
+    /// Intakes, decider, outboxes, response log: each ends by itself once those before it have ended.
     work: Vec<Task>,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
@@ -195,10 +195,9 @@ impl Service {
     async fn stop(self) -> Result<Ended, ServiceError> {
         let reason = self.shutdown.reason().cloned().unwrap_or(StopReason::Sigterm);
         info!(%reason, deadline_seconds = self.deadline.as_secs_f64(), "stopping");
-
         let in_doubt_before = self.health.snapshot(self.clock.now()).ledger.in_doubt;
 
-        // 1. No more chat. 2. What is queued is refused, replies are finished. 3. Lines are said.
+        // 1. No more chat. 2. What is queued is refused, replies are finished. 3. Lines are said, and logged.
         let overdue = self.shutdown.clone().overdue().shared();
         for task in self.work {
             task.ended_before(overdue.clone()).await;

@@ -34,4 +34,4 @@ pub mod triggers;
 pub mod validate;
 
 #[cfg(test)]
-mod testing;
+pub mod testing;

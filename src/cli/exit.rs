@@ -6,6 +6,8 @@ use std::process::ExitCode;
 pub const OK: u8 = 0;
 /// Something unexpected; starting anew may help.
 pub const UNEXPECTED: u8 = 1;
+/// The command line makes no sense.
+pub const USAGE: u8 = 2;
 /// NATS unavailable and all attempts used up, or the HTTP port in use (EX_UNAVAILABLE).
 pub const UNAVAILABLE: u8 = 69;
 /// NATS refused the credentials (EX_NOPERM).

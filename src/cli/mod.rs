@@ -2,8 +2,11 @@
 
 pub mod check_config;
 pub mod exit;
+mod log;
 mod logging;
+mod preview;
 mod run;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +45,10 @@ struct Arguments {
 enum Command {
     /// Say whether the configuration can be used, and every value in force; secrets are masked
     CheckConfig,
+    /// Show what was answered, and why not: the response log, for people to read
+    Log(log::LogArguments),
+    /// Show what the bot would make of a message: every check, and the exact prompt
+    Preview(preview::PreviewArguments),
     /// Long-term memory of the Python original; not available here
     #[command(hide = true)]
     Memory {
@@ -56,9 +63,17 @@ pub fn main() -> ExitCode {
     match &arguments.command {
         Some(Command::Memory { .. }) => {
             say_error("`kryten-llm memory` is not available here: this version keeps no long-term memory");
-            exit::code(2)
+            exit::code(exit::USAGE)
         }
         Some(Command::CheckConfig) => check_config(&arguments),
+        Some(Command::Log(wanted)) => match load(&arguments) {
+            Ok(loaded) => log::run(&loaded.config, wanted),
+            Err(code) => code,
+        },
+        Some(Command::Preview(wanted)) => match load(&arguments) {
+            Ok(loaded) => preview::run(loaded.config, wanted),
+            Err(code) => code,
+        },
         None if arguments.validate_config => check_config(&arguments),
         None => match load(&arguments) {
             Ok(loaded) => run::run(loaded),

@@ -16,13 +16,14 @@ use crate::llm::Router;
 use crate::names::RoomName;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
+use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
-    /// Intakes, decider, outboxes: in the order in which they end.
+    /// Intakes, decider, outboxes, response log: in the order in which they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
     /// To be run as long as there is a link.
@@ -71,9 +72,11 @@ impl Chat {
         );
         let warm_up = router.clone();
         let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
+        let (log, log_writer) = ResponseLog::new(&config.testing, *clock, health.clone());
         let tools = ReplyTools {
             templates,
             clock: *clock,
+            log,
             router,
             outboxes: Arc::new(handles),
             give_up: shutdown.give_up.clone(),
@@ -82,6 +85,7 @@ impl Chat {
         let mut tasks = intakes(common, queues, keeper);
         tasks.push(spawn("decider", shutdown, decider_loop.run(tools, shutdown.clone())));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
+        tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
         Self {
             tasks,
             decider,
