@@ -39,4 +39,4 @@ bench: setup ## Measure start, cost and speed
 
 mutants: setup ## Try whether the unit tests notice wrong health: takes long
 	@cargo mutants --version >/dev/null 2>&1 || { echo "installing cargo-mutants"; cargo install --locked cargo-mutants; }
-	cargo mutants --package kryten-llm --file 'src/health/**' --file src/heartbeat.rs -- --lib
+	cargo mutants --package kryten-llm --file 'src/health/**' --file 'src/heartbeat/schedule.rs' -- --lib -- health:: heartbeat::

@@ -33,7 +33,8 @@ await() {
     done
 }
 
-# start [NAME]: starts the daemon with NAME.json (default: config); it logs to NAME.log.
+# start [NAME]: starts the daemon with NAME.json (default: config), logging to NAME.log, and waits until it
+# has announced itself.
 start() {
     local name="${1:-config}"
     : > "$FOLDER/$name.log"
@@ -44,7 +45,7 @@ start() {
         wait $!
         echo "exit code $?" >> "$name.log"
     ) > /dev/null 2>&1 &
-    await 10 test -s "$FOLDER/$name.pid"
+    await 10 grep -q " announced" "$FOLDER/$name.log"
 }
 
 # stop [NAME]: asks it to stop, waits for its end, and says how it ended.
@@ -66,7 +67,9 @@ say() { bus pub kryten.events.cytube.movienight.chatmsg "{\"payload\":{\"usernam
 
 # nats_up: starts the NATS server. nats_down: ends it.
 nats_up() {
-    ("$NATS_SERVER" --addr 127.0.0.1 --port "$NATS_PORT" > "$FOLDER/nats.log" 2>&1 & echo $! > "$FOLDER/nats.pid")
+    # Emptied before the wait: the last server's log says that it was ready too.
+    : > "$FOLDER/nats.log"
+    ("$NATS_SERVER" --addr 127.0.0.1 --port "$NATS_PORT" >> "$FOLDER/nats.log" 2>&1 & echo $! > "$FOLDER/nats.pid")
     await 10 grep -q "Server is ready" "$FOLDER/nats.log"
 }
 nats_down() {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::bus::subscription::{Message, Subscription};
+use crate::chat::clock_check::ClockCheck;
 use crate::chat::event::{self, ChatEvent, ChatMessage, RoomEvent};
 use crate::clock::{Clock, Moment};
 use crate::decider::RoomQueue;
@@ -30,6 +31,7 @@ pub struct Intake {
     progress: Progress,
     warned: HashMap<&'static str, Moment>,
     warned_of_domain: bool,
+    clock_check: ClockCheck,
 }
 
 impl Intake {
@@ -49,6 +51,7 @@ impl Intake {
             progress,
             warned: HashMap::new(),
             warned_of_domain: false,
+            clock_check: ClockCheck::default(),
         }
     }
 
@@ -109,6 +112,10 @@ impl Intake {
     fn chat(&mut self, now: Moment, index: usize, chat: ChatMessage) {
         self.health.message_processed(now);
         let (room, queue) = &self.rooms[index];
+        if let Some(verdict) = self.clock_check.judge(now, &chat) {
+            let key = format!("messages {}", room.token());
+            self.health.condition(now, Component::Clock, key, verdict.err(), None);
+        }
         match queue.try_send(chat) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {

@@ -132,7 +132,7 @@ impl Story {
         let is_back = |event: &Message| event.json["re_announcement"] == true;
         let back = self
             .hear(thawed, DISCOVERY, is_back, |event| {
-                format!("announced again; it knew of the outage for {} s", event.json["outage_seconds"])
+                format!("announced again, after an outage of {} s", event.json["outage_seconds"])
             })
             .await?;
         let is_later = |beat: &Message| uptime(beat) >= uptime(&back);

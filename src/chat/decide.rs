@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -33,7 +34,7 @@ pub type AskSpend<'a> = &'a dyn Fn(Option<&Username>) -> Option<Near>;
 #[derive(Debug)]
 pub struct Decider {
     rules: Arc<Rules>,
-    started: DateTime<Utc>,
+    started: Duration,
     limits: RateLimits,
     rooms: HashMap<RoomName, Room>,
     /// The replies under way to somebody, until they are settled: where and to whom.
@@ -61,7 +62,7 @@ impl Decider {
     pub fn new(rules: Arc<Rules>, now: Moment, seed: u64) -> Self {
         Self {
             rules,
-            started: now.wall,
+            started: now.elapsed,
             limits: RateLimits::default(),
             rooms: HashMap::new(),
             open: HashMap::new(),
@@ -122,13 +123,12 @@ impl Decider {
         pass(trace, Reason::Listener, dropped, || format!("{:?}", message.user))?;
         let repeated = room.duplicates.repeated(now, &config.context, message);
         pass(trace, Reason::Duplicate, repeated, || id_in_words(message))?;
-        room.hears_the_clock(now, &config.context, message.time());
         let is_own = room.identity.is_own(now, &rules.names(), &message.user, &message.text);
         room.context.push(config.context.chat_history_size, line(now, message, is_own));
         let our_name = || format!("we are {} here", room.identity.name(&rules.names()));
         pass(trace, Reason::Own, is_own.then_some("we said it"), our_name)?;
         room.loop_guard.heard(now, &config.loop_guard, &message.user);
-        let stale = room.duplicates.stale(now, self.started, &config.context, message);
+        let stale = room.duplicates.stale(now, our_start(now, self.started), &config.context, message);
         pass(trace, Reason::Stale, stale, || age(now, message))?;
         let paused = room.pause.is_on(now).then_some("an operator paused the room");
         pass(trace, Reason::Paused, paused, || room.pause.in_words(now))?;
@@ -262,6 +262,12 @@ fn pass(
 
 fn id_in_words(message: &ChatMessage) -> String {
     message.correlation_id.as_ref().map_or("it has no id".to_owned(), |id| format!("its id is {id}"))
+}
+
+/// Where our start is on the wall clock of now, which may have been set since.
+fn our_start(now: Moment, started: Duration) -> DateTime<Utc> {
+    let up = TimeDelta::from_std(now.elapsed.saturating_sub(started)).unwrap_or(TimeDelta::MAX);
+    now.wall.checked_sub_signed(up).unwrap_or_default()
 }
 
 fn age(now: Moment, message: &ChatMessage) -> String {

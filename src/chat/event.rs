@@ -47,7 +47,7 @@ pub struct ChatMessage {
     pub text: String,
     /// When it was said, by CyTube's clock; `None` when the event doesn't say or says nonsense.
     pub posted: Option<DateTime<Utc>>,
-    /// When it was put on the bus, by the envelope: only where CyTube's time is missing.
+    /// When it was put on the bus, by the envelope; `None` when that doesn't say.
     pub relayed: Option<DateTime<Utc>>,
     /// The id that came with it, when it is fit for a header.
     pub correlation_id: Option<String>,
@@ -104,7 +104,6 @@ pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
     let envelope = envelope.0.ok_or(Malformed::NotAnObject)?;
     let payload = envelope.payload.ok_or(Malformed::MissingPayload)?.ok_or(Malformed::PayloadNotAnObject)?;
     let domain = envelope.domain.map(Cow::into_owned);
-    let posted = payload.time.and_then(time_from_milliseconds);
     let event = match kind {
         "chatmsg" => ChatEvent::Chat(ChatMessage {
             user: username(payload.user_name.or(payload.username).as_deref().unwrap_or_default()),
@@ -113,9 +112,8 @@ pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
                 .or(payload.message)
                 .map(|text| html::readable(&text).into_owned())
                 .unwrap_or_default(),
-            posted,
-            // Reading it costs as much as all else of the envelope.
-            relayed: posted.map_or_else(|| envelope.timestamp.as_deref().and_then(time_from_iso), |_| None),
+            posted: payload.time.and_then(time_from_milliseconds),
+            relayed: envelope.timestamp.as_deref().and_then(time_from_iso),
             correlation_id: envelope.correlation_id.filter(|id| is_fit_for_a_header(id)).map(Cow::into_owned),
             rank: payload.user_rank.or(payload.rank).or(payload.meta_rank),
             is_shadow_muted: payload.is_shadow_muted,

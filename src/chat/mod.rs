@@ -4,7 +4,7 @@
 //! clock: time and chance come in as arguments.
 
 pub mod answer;
-pub mod clock_truth;
+pub mod clock_check;
 pub mod context;
 pub mod decide;
 pub mod duplicates;

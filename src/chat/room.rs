@@ -1,12 +1,9 @@
 //! What the decider keeps of one room.
 
-use chrono::{DateTime, Utc};
-
 use crate::clock::Moment;
-use crate::config::{Config, Context as Settings};
+use crate::config::Config;
 use crate::names::Username;
 
-use super::clock_truth::{ClockNews, ClockTruth};
 use super::context::{Context, Line};
 use super::duplicates::Duplicates;
 use super::event::ChatMessage;
@@ -26,8 +23,6 @@ pub struct Room {
     pub(super) context: Context,
     pub(super) identity: Identity,
     pub(super) duplicates: Duplicates,
-    pub(super) clock: ClockTruth,
-    pub(super) clock_news: Option<ClockNews>,
     pub(super) pause: Pause,
     pub(super) loop_guard: LoopGuard,
     pub(super) participation: Participation,
@@ -38,15 +33,6 @@ pub struct Room {
 }
 
 impl Room {
-    /// Compares a message's time with ours. A robot that came back tells old messages for a while:
-    /// they prove nothing.
-    pub(super) fn hears_the_clock(&mut self, now: Moment, settings: &Settings, said: Option<DateTime<Utc>>) {
-        let Some(said) = said.filter(|_| !self.duplicates.is_in_grace(now, settings)) else { return };
-        if let Some(news) = self.clock.heard(now, said) {
-            self.clock_news = Some(news);
-        }
-    }
-
     /// The rank of whoever says something: the message's, else the user list's, else 0.
     pub(super) fn rank_of(&self, message: &ChatMessage) -> f64 {
         message.rank.or_else(|| self.people.rank_of(&message.user)).unwrap_or_default()

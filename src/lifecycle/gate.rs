@@ -47,8 +47,9 @@ impl AnnounceGate {
     }
 
     /// What waits makes no sense any longer: the link is down, and will announce when it is back.
+    /// But whoever has not been announced yet will not be announced again.
     pub fn forget(&mut self) {
-        self.wanted = None;
+        self.wanted = self.wanted.filter(|occasion| *occasion == Occasion::Start);
     }
 }
 
@@ -127,6 +128,18 @@ mod tests {
         gate.want(Occasion::Asked);
         gate.forget();
         assert_eq!(gate.take(at(10_000)), None);
+    }
+
+    #[test]
+    fn req_001_a_first_announcement_that_the_link_cut_off_is_still_the_first_when_it_is_back() {
+        let mut gate = AnnounceGate::default();
+        gate.want(Occasion::Start);
+        assert_eq!(gate.take(at(0)), Some(Occasion::Start));
+        // It could not be published.
+        gate.want(Occasion::Start);
+        gate.forget();
+        gate.want(Occasion::LinkBack(at(3_000)));
+        assert_eq!(gate.take(at(3_000)), Some(Occasion::Start));
     }
 
     #[test]

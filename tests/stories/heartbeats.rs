@@ -81,7 +81,7 @@ async fn req_002_twelve_beats_keep_the_interval_without_drift() -> Result {
 
 #[tokio::test]
 async fn req_002_a_beat_with_three_providers_of_long_names_has_at_most_a_thousand_bytes() -> Result {
-    let world = World::of(BINARY).providers(3).start_at_once().await?;
+    let mut world = World::of(BINARY).providers(3).start_at_once().await?;
     let names = ["openrouter-a", "openrouter-b", "openrouter-c"];
     let mut config = world.config.clone();
     config["llm_providers"] = names
@@ -92,10 +92,11 @@ async fn req_002_a_beat_with_three_providers_of_long_names_has_at_most_a_thousan
         .into();
     config["default_provider"] = json!(names[0]);
     config["default_provider_priority"] = json!(names);
-    drop(world.daemon);
+    world.daemon.write_config(&config)?;
     let mark = world.recorder.mark();
-    let daemon = kryten_testkit::Launch::new(BINARY).start(&config)?;
-    world.recorder.wait_since(mark, BEAT, SOON, |_| true).await?;
+    world.daemon.restart()?;
+    let is_renamed = |beat: &Message| beat.json["status"]["llm_providers"].get(names[0]).is_some();
+    world.recorder.wait_since(mark, BEAT, SOON, is_renamed).await?;
     // A few answers, so that the figures have digits.
     for number in 0..3 {
         let mark = world.robot.says.mark();
@@ -112,7 +113,7 @@ async fn req_002_a_beat_with_three_providers_of_long_names_has_at_most_a_thousan
     let bytes = beat.bytes.len() - beat.text("/hostname").len() + 40;
     assert!(bytes <= 1_000, "{bytes} bytes: {beat}");
     assert!(bytes >= 500, "{bytes} bytes: {beat}");
-    drop(daemon);
+    assert_eq!(world.ledger().await?["sent"], 3);
     Ok(())
 }
 

@@ -6,27 +6,10 @@ use std::time::{Duration, Instant};
 use kryten_testkit::config;
 use kryten_testkit::nats::Server;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Daemon, Error, Exit, Launch, Mark, Provider, Proxy, Recorder, Result, Room};
+use kryten_testkit::{Behaviour, Daemon, Exit, Launch, Mark, Provider, Proxy, Recorder, Result, Room};
 use serde_json::{Value, json};
 
 use crate::BINARY;
-
-/// Asks until the page answers with this status; gives its body.
-async fn status_becomes(daemon: &Daemon, path: &str, status: u16, deadline: Duration) -> Result<String> {
-    let asked = Instant::now();
-    loop {
-        let (latest, body) = daemon.get(path).await?;
-        if latest == status {
-            return Ok(body);
-        }
-        if asked.elapsed() > deadline {
-            return Err(Error::new(format!(
-                "{path} says {latest} {body:?} after {deadline:?}, not {status}"
-            )));
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
 
 async fn assert_pages(daemon: &Daemon, live: u16, ready: u16, health: u16) -> Result {
     for (path, expected) in [("/livez", live), ("/readyz", ready), ("/health", health)] {
@@ -56,7 +39,7 @@ async fn before_nats_is_up_it_is_alive_but_not_ready_and_ready_means_that_it_has
     assert_eq!(health["nats_connected"], false);
 
     proxy.admit().await?;
-    status_becomes(&daemon, "/readyz", 200, SOON).await?;
+    daemon.wait_for_status("/readyz", 200, SOON).await?;
     recorder.settle(SOON).await?;
     assert_eq!(recorder.all("kryten.lifecycle.llm.startup").len(), 1);
     assert!(!recorder.all("kryten.service.heartbeat.llm").is_empty(), "the first beat came before");
@@ -66,37 +49,39 @@ async fn before_nats_is_up_it_is_alive_but_not_ready_and_ready_means_that_it_has
 #[tokio::test]
 async fn while_the_link_is_lost_it_is_alive_but_not_ready() -> Result {
     let world = World::of(BINARY).proxied().start().await?;
-    status_becomes(&world.daemon, "/readyz", 200, SOON).await?;
+    world.daemon.wait_for_status("/readyz", 200, SOON).await?;
     assert_pages(&world.daemon, 200, 200, 200).await?;
+    #[cfg(target_os = "linux")]
+    assert_eq!(listening_ports(world.daemon.pid())?, 1);
     let lost = Instant::now();
     world.proxy()?.refuse().await?;
     world.proxy()?.cut().await?;
-    let why = status_becomes(&world.daemon, "/readyz", 503, SOON).await?;
+    let why = world.daemon.wait_for_status("/readyz", 503, SOON).await?;
     assert!(lost.elapsed() < Duration::from_secs(3), "{:?}", lost.elapsed());
     assert_eq!(why, "NATS disconnected\n");
     assert_pages(&world.daemon, 200, 503, 503).await?;
     let admitted = Instant::now();
     world.proxy()?.admit().await?;
-    status_becomes(&world.daemon, "/readyz", 200, SOON).await?;
+    world.daemon.wait_for_status("/readyz", 200, SOON).await?;
     assert!(admitted.elapsed() < Duration::from_secs(1), "{:?}", admitted.elapsed());
     assert_pages(&world.daemon, 200, 200, 200).await
 }
 
 #[tokio::test]
-async fn a_stalled_loop_is_not_alive_and_is_named() -> Result {
+async fn req_010_a_stalled_loop_is_not_alive_and_is_named() -> Result {
     for place in ["decider", "intake"] {
         let world = World::of(BINARY).start().await?;
         let stalled = Instant::now();
         world.robot.chat("bob", &format!("test-hook stall {place} 3")).await?;
-        let why = status_becomes(&world.daemon, "/livez", 503, SOON).await?;
+        let why = world.daemon.wait_for_status("/livez", 503, SOON).await?;
         assert!(stalled.elapsed() < Duration::from_secs(3), "{:?}", stalled.elapsed());
         assert_eq!(why, format!("stalled: {place}\n"));
         let (_, verbose) = world.daemon.get("/livez?verbose").await?;
         assert!(verbose.contains(&format!("[-]{place} failed")), "{verbose}");
         assert!(verbose.contains("[+]nats ok"), "{verbose}");
         assert_eq!(world.daemon.get("/health").await?.0, 503);
-        status_becomes(&world.daemon, "/livez", 200, SOON).await?;
-        status_becomes(&world.daemon, "/health", 200, SOON).await?;
+        world.daemon.wait_for_status("/livez", 200, SOON).await?;
+        world.daemon.wait_for_status("/health", 200, SOON).await?;
     }
     Ok(())
 }
@@ -108,7 +93,7 @@ async fn while_stopping_it_is_alive_but_not_ready() -> Result {
     world.mention("bob", "one more?").await?;
     world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
     world.daemon.terminate()?;
-    let why = status_becomes(&world.daemon, "/readyz", 503, SOON).await?;
+    let why = world.daemon.wait_for_status("/readyz", 503, SOON).await?;
     assert_eq!(why, "stopping\n");
     assert_pages(&world.daemon, 200, 503, 200).await?;
     assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 1);
@@ -118,15 +103,22 @@ async fn while_stopping_it_is_alive_but_not_ready() -> Result {
 }
 
 #[tokio::test]
-async fn health_has_the_keys_that_there_have_always_been_and_the_ledger() -> Result {
+async fn req_010_health_has_the_keys_that_there_have_always_been_and_the_ledger() -> Result {
     let world = World::of(BINARY).providers(2).start().await?;
     world.ask("bob", "how are you?").await?;
     world.provider().next([Behaviour::Status(400, "{}".to_owned())]);
     world.providers[1].next([Behaviour::Status(400, "{}".to_owned())]);
     world.mention("bob", "and now?").await?;
-    world.ledger().await?;
     world.robot.chat("ann", "/me waves").await?;
-    let health = world.wait_for_health(SOON, |health| health["messages_processed"] == 4).await?;
+    // Messages are counted when they come in, what becomes of them a little later.
+    let settled = |health: &Value| {
+        health["messages_processed"] == 4
+            && health["ledger"]["failed"] == 1
+            && health["ignored"]["own"] == 1
+            && health["ignored"]["listener"] == 1
+    };
+    let health = world.wait_for_health(SOON, settled).await?;
+    world.ledger().await?;
     let expected = json!({
         "service": "llm",
         "nats_connected": true,
@@ -174,11 +166,39 @@ async fn switched_off_there_is_no_http_and_none_is_announced() -> Result {
     assert_eq!(discovery.json["features"], json!(["chat"]));
     assert_eq!(discovery.json.get("metadata"), None);
     world.ask("bob", "do you answer?").await?;
+    #[cfg(target_os = "linux")]
+    assert_eq!(listening_ports(world.daemon.pid())?, 0);
     assert_eq!(world.stop().await?, Exit::Code(0));
     let event = world.recorder.wait_for("kryten.lifecycle.llm.shutdown", SOON, |_| true).await?;
     assert_eq!(event.json["responses_sent"], 1);
     assert!(!world.daemon.log().all().iter().any(|line| line.text.contains("HTTP is up")));
     Ok(())
+}
+
+/// How many TCP ports a process listens on.
+#[cfg(target_os = "linux")]
+fn listening_ports(pid: u32) -> Result<usize> {
+    use kryten_testkit::Context as _;
+    let mut sockets = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).context("reading the daemon's files")? {
+        let target =
+            entry.and_then(|entry| std::fs::read_link(entry.path())).context("reading a file's name")?;
+        let target = target.to_string_lossy().into_owned();
+        sockets.extend(target.strip_prefix("socket:[").map(|inode| inode.trim_end_matches(']').to_owned()));
+    }
+    let mut count = 0;
+    for table in ["tcp", "tcp6"] {
+        let path = format!("/proc/{pid}/net/{table}");
+        let Ok(table) = std::fs::read_to_string(&path) else { continue };
+        // The fourth field is the state, 0A for listening; the tenth is the socket's inode.
+        let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let listens = |row: &Vec<&str>| {
+            row.get(3) == Some(&"0A")
+                && row.get(9).is_some_and(|inode| sockets.iter().any(|socket| socket == inode))
+        };
+        count += rows.filter(listens).count();
+    }
+    Ok(count)
 }
 
 #[tokio::test]

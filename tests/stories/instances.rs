@@ -23,7 +23,7 @@ fn is_degraded_by_another(beat: &Message) -> bool {
 }
 
 #[tokio::test]
-async fn a_second_instance_under_our_name_is_a_warning_and_degraded_until_it_is_gone() -> Result {
+async fn req_010_a_second_instance_under_our_name_is_a_warning_and_degraded_until_it_is_gone() -> Result {
     let world = World::of(BINARY).start().await?;
     let ours = world.wait_for_beat(Mark::START, SOON, |_| true).await?.text("/instance_id").to_owned();
     let mark = world.recorder.mark();
@@ -69,7 +69,7 @@ async fn a_second_instance_under_our_name_is_a_warning_and_degraded_until_it_is_
 }
 
 #[tokio::test]
-async fn the_last_beat_of_a_predecessor_is_no_second_instance() -> Result {
+async fn req_010_the_last_beat_of_a_predecessor_is_no_second_instance() -> Result {
     let world = World::of(BINARY).start().await?;
     let mark = world.recorder.mark();
     let last = json!({ "service": "llm", "instance_id": "a-predecessor", "hostname": "elsewhere", "health": "healthy" });
@@ -85,7 +85,7 @@ async fn the_last_beat_of_a_predecessor_is_no_second_instance() -> Result {
 }
 
 #[tokio::test]
-async fn nonsense_on_the_heartbeat_subject_disturbs_nobody() -> Result {
+async fn req_010_nonsense_on_the_heartbeat_subject_disturbs_nobody() -> Result {
     let world = World::of(BINARY).start().await?;
     let mark = world.recorder.mark();
     let huge = json!({ "instance_id": "i".repeat(500_000), "hostname": "h".repeat(200_000) }).to_string();
@@ -113,7 +113,7 @@ async fn nonsense_on_the_heartbeat_subject_disturbs_nobody() -> Result {
 }
 
 #[tokio::test]
-async fn a_crowd_of_instances_is_shown_in_few_words_and_forgotten() -> Result {
+async fn req_010_a_crowd_of_instances_is_shown_in_few_words_and_forgotten() -> Result {
     let world = World::of(BINARY).start().await?;
     let mark = world.recorder.mark();
     for _ in 0..2 {
@@ -131,7 +131,7 @@ async fn a_crowd_of_instances_is_shown_in_few_words_and_forgotten() -> Result {
 }
 
 #[tokio::test]
-async fn two_instances_with_different_names_do_not_disturb_each_other() -> Result {
+async fn req_001_two_instances_with_different_names_do_not_disturb_each_other() -> Result {
     let world = World::of(BINARY).start().await?;
     let mark = world.recorder.mark();
     let vera = another(&world, json!({ "service_metadata": { "service_name": "Vera Bot.2" } }))?;

@@ -162,8 +162,8 @@ async fn a_flapping_link_makes_no_storm_of_announcements_and_the_last_one_goes_o
     let startups: Vec<Message> = world.recorder.since(mark, STARTUPS);
     for pair in startups.windows(2) {
         let gap = (stamp(&pair[1]) - stamp(&pair[0])).to_std().unwrap_or_default();
-        // The stamp is set a moment after the decision.
-        assert!(gap >= GAP - Duration::from_millis(50), "two announcements within {gap:?}");
+        // The wall clock may be adjusted a little meanwhile.
+        assert!(gap >= GAP - Duration::from_millis(1), "two announcements within {gap:?}");
     }
     assert!(startups.len() <= 14, "{} announcements in 3 s", startups.len());
     println!("flapping: {} announcements, {} connections", startups.len(), proxy.accepted());

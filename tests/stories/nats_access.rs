@@ -64,6 +64,11 @@ async fn the_seed_of_a_key_is_signed_in_with() -> Result {
 }
 
 #[tokio::test]
+async fn a_creds_file_is_signed_in_with() -> Result {
+    starts_and_answers(Settings { auth: Auth::Creds, ..Settings::default() }).await.map(drop)
+}
+
+#[tokio::test]
 async fn user_and_password_are_taken_from_the_file_the_url_or_a_file_of_their_own() -> Result {
     const PASSWORD: &str = "p@ss:w/rd %41";
     let settings =

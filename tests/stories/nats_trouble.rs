@@ -9,7 +9,6 @@ use kryten_testkit::{Mark, Result};
 use serde_json::{Value, json};
 
 use crate::BINARY;
-use crate::flood::flood;
 use crate::outage::STARTUPS;
 
 const POLL: &str = "kryten.service.discovery.poll";
@@ -104,10 +103,11 @@ async fn messages_that_come_faster_than_they_are_read_are_told() -> Result {
     world.wait_for_health(SOON, |health| health["reason"] == "stalled: intake").await?;
     let room = &world.rooms[0];
     let line = |number: u64| kryten_testkit::chat::line("carol", &format!("line {number}"));
-    flood(&world, 6_000, |number| {
-        (room.subject("chatmsg"), room.envelope("chatmsg", line(number)).to_string())
-    })
-    .await?;
+    world
+        .flood(6_000, None, |number| {
+            (room.subject("chatmsg"), room.envelope("chatmsg", line(number)).to_string())
+        })
+        .await?;
     let health = wait_until_nats_says(&world, "slow consumer", SOON).await?;
     assert_ne!(health["status"], "healthy", "{health}");
     let told = |line: &str| line.contains("WARN") && line.contains("slow consumer");

@@ -12,7 +12,7 @@ const BEATS: [&str; 2] = ["kryten.service.heartbeat.llm", "kryten.lifecycle.llm.
 const SHUTDOWN: &str = "kryten.lifecycle.llm.shutdown";
 
 #[tokio::test]
-async fn without_service_discovery_nobody_is_answered_but_lifecycle_and_beats_go_on() -> Result {
+async fn req_004_without_service_discovery_nobody_is_answered_but_lifecycle_and_beats_go_on() -> Result {
     let changes = json!({ "service_metadata": { "enable_service_discovery": false } });
     let world = World::of(BINARY).config(changes).proxied().start().await?;
     let startup = world.recorder.wait_for(STARTUP, SOON, |_| true).await?;
@@ -42,7 +42,7 @@ async fn without_service_discovery_nobody_is_answered_but_lifecycle_and_beats_go
 }
 
 #[tokio::test]
-async fn without_heartbeats_there_are_none_on_either_subject_but_the_rest_goes_on() -> Result {
+async fn req_002_without_heartbeats_there_are_none_on_either_subject_but_the_rest_goes_on() -> Result {
     let changes = json!({ "service_metadata": { "enable_heartbeats": false } });
     let world = World::of(BINARY).config(changes).proxied().start_at_once().await?;
     world.recorder.wait_for(STARTUP, SOON, |_| true).await?;
@@ -71,7 +71,7 @@ async fn without_heartbeats_there_are_none_on_either_subject_but_the_rest_goes_o
 }
 
 #[tokio::test]
-async fn with_both_switched_off_it_still_answers_chat_and_says_goodbye() -> Result {
+async fn req_007_with_both_switched_off_it_still_answers_chat_and_says_goodbye() -> Result {
     let changes = json!({
         "service_metadata": { "enable_service_discovery": false, "enable_heartbeats": false },
         "metrics": { "enabled": false },

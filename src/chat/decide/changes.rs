@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{AskSpend, Decider, afford};
-use crate::chat::clock_truth::ClockNews;
 use crate::chat::event::change::{self, Media, RoomChange};
 use crate::chat::films::{MediaMemory, NewFilm};
 use crate::chat::pause::Pause;
@@ -184,11 +183,6 @@ impl Decider {
             room.pause.is_on(now).then_some((name, room.pause))
         };
         self.rooms.iter().filter_map(paused)
-    }
-
-    /// What an operator should hear of a room's clock, once; to be asked after each message.
-    pub fn take_clock_news(&mut self, room: &RoomName) -> Option<ClockNews> {
-        self.rooms.get_mut(room)?.clock_news.take()
     }
 }
 

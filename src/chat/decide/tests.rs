@@ -38,6 +38,23 @@ fn an_old_message_is_context_but_gets_no_reply() {
 }
 
 #[test]
+fn a_wall_clock_that_is_set_back_makes_no_message_look_older_than_our_start() {
+    let mut room = OneRoom::new(json!({}));
+    let set_back = |seconds| Moment { wall: at(seconds).wall - TimeDelta::hours(1), ..at(seconds) };
+    let question = message(set_back(20.0), "bob", "vera?");
+    assert!(matches!(room.hears(set_back(20.0), &question), Decision::Reply(_)));
+    let before_start = message(
+        Moment { wall: set_back(0.0).wall - TimeDelta::milliseconds(1_500), ..at(0.0) },
+        "ann",
+        "vera?",
+    );
+    assert!(matches!(
+        room.hears(set_back(21.0), &before_start),
+        Decision::Silence(Silence { reason: Reason::Stale, .. })
+    ));
+}
+
+#[test]
 fn a_message_that_comes_twice_is_heard_once() {
     let mut room = OneRoom::new(json!({}));
     let twice = message(at(1.0), "bob", "vera?");

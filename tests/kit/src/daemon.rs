@@ -235,6 +235,23 @@ impl Daemon {
         within(PATIENCE, format_args!("the answer to GET {path}"), get(address, path)).await?
     }
 
+    /// GETs a path again and again until it has this status; gives the body.
+    pub async fn wait_for_status(&self, path: &str, status: u16, deadline: Duration) -> Result<String> {
+        let asked = Instant::now();
+        loop {
+            let (latest, body) = self.get(path).await?;
+            if latest == status {
+                return Ok(body);
+            }
+            if asked.elapsed() > deadline {
+                let message =
+                    format!("waited {deadline:?} for {path} to be {status}, the latest: {latest} {body:?}");
+                return Err(Error::new(message));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// GETs `/health` as JSON, whatever its status.
     pub async fn health(&self) -> Result<Value> {
         let (_, body) = self.get("/health").await?;

@@ -5,6 +5,7 @@
 //! what was seen instead, and is gone when its handle is dropped.
 
 pub mod chat;
+pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod error;

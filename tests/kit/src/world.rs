@@ -23,7 +23,7 @@ use crate::config;
 use crate::daemon::{Daemon, Launch};
 use crate::error::{Context, Error, Result};
 use crate::journal::Mark;
-use crate::nats::{Server, Settings};
+use crate::nats::{Server, Settings, round_trip};
 use crate::process::Exit;
 use crate::provider::Provider;
 use crate::proxy::Proxy;
@@ -237,6 +237,27 @@ impl World {
         let mark = self.robot.says.mark();
         self.mention(user, text).await?;
         self.robot.wait_for_say(mark, SOON, |_| true).await
+    }
+
+    /// Publishes `count` messages (subject and body), `per_second` of them each second or as fast as
+    /// the server takes them, and waits until it has them all.
+    pub async fn flood(
+        &self,
+        count: u64,
+        per_second: Option<u64>,
+        message: impl Fn(u64) -> (String, String),
+    ) -> Result {
+        const TICKS_PER_SECOND: u64 = 100;
+        let client = self.server.client().await?;
+        let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / TICKS_PER_SECOND));
+        for number in 0..count {
+            if per_second.is_some_and(|rate| number % (rate / TICKS_PER_SECOND).max(1) == 0) {
+                ticks.tick().await;
+            }
+            let (subject, body) = message(number);
+            client.publish(subject, body.into()).await.context("publishing a flood")?;
+        }
+        round_trip(&client, SOON).await
     }
 
     /// The proxy.

@@ -240,28 +240,3 @@ fn a_paused_room_is_silent_until_its_pause_ends() {
     room.decider.resume(&room.room);
     room.answers(10_000.0, "bob", "vera, four");
 }
-
-#[test]
-fn clocks_that_disagree_are_told_once_and_healed_by_a_good_message() {
-    let mut room = OneRoom::new(json!({}));
-    let mut hears = |arrives: f64, posted: f64| {
-        let said = message(at(posted), "bob", &format!("at {posted}"));
-        let _ = room.hears(at(arrives), &said);
-        room.decider.take_clock_news(&room.room)
-    };
-    let told: Vec<bool> =
-        (0..6).map(|n| hears(1_000.0 + f64::from(n), 900.0 + f64::from(n)).is_some()).collect();
-    assert_eq!(told, [false, false, false, false, true, false]);
-    assert_eq!(hears(1_010.0, 1_010.0), Some(ClockNews::Right));
-}
-
-#[test]
-fn old_messages_that_a_robot_tells_when_it_is_back_say_nothing_of_the_clock() {
-    let mut room = OneRoom::new(json!({}));
-    room.decider.robot_reconnected(at(1_000.0), &room.room);
-    for n in 0..10 {
-        let said = message(at(800.0 + f64::from(n)), "bob", &format!("line {n}"));
-        let _ = room.hears(at(1_001.0), &said);
-        assert_eq!(room.decider.take_clock_news(&room.room), None);
-    }
-}

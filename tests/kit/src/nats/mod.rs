@@ -1,6 +1,7 @@
 //! A private nats-server: the real one, on a port and in a folder of its own.
 
 mod binary;
+mod operator;
 mod settings;
 mod tls;
 
@@ -52,6 +53,9 @@ impl Server {
         if settings.tls {
             tls::write_certificates(folder.path())?;
         }
+        if settings.auth == Auth::Creds {
+            operator::write_operator(folder.path())?;
+        }
         let mut tried = 0;
         loop {
             tried += 1;
@@ -92,6 +96,7 @@ impl Server {
             }
             Auth::Token => section["token"] = json!(TOKEN),
             Auth::Nkey => section["nkey_seed_file"] = json!(self.file("nkey.seed")),
+            Auth::Creds => section["creds_file"] = json!(self.file(&operator::creds_file(operator::DAEMON))),
         }
         if self.settings.tls {
             section["tls_ca"] = json!(self.file("ca.pem"));
@@ -120,6 +125,9 @@ impl Server {
     async fn client_of(&self, (user, password): (&str, &str)) -> Result<Client> {
         let mut options = match self.settings.auth {
             Auth::Token => ConnectOptions::with_token(TOKEN.to_owned()),
+            Auth::Creds => ConnectOptions::with_credentials_file(self.file(&operator::creds_file(user)))
+                .await
+                .context("reading a client's creds file")?,
             _ => ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()),
         };
         options = options

@@ -4,11 +4,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::operator::CONFIGURATION;
+
 /// The account with all rights that the kit's own clients use.
 pub(super) const NEIGHBOUR: (&str, &str) = ("neighbour", "neighbour-password");
 /// The account of a recorder. What is asked of the robot is denied to it: who listens to a subject
 /// counts as a responder, and nobody could see any more that no robot is there.
 pub(super) const LISTENER: (&str, &str) = ("listener", "listener-password");
+/// What nobody who listens to everything may listen to.
+pub(super) const NOT_FOR_LISTENERS: [&str; 2] = ["kryten.robot.command", "kryten.user_level.>"];
 /// What a daemon signs in with under [`Auth::UserPassword`].
 pub const USER: (&str, &str) = ("kryten", "kryten-password");
 /// What everybody signs in with under [`Auth::Token`].
@@ -29,6 +33,8 @@ pub enum Auth {
     Token,
     /// With [`NKEY_SEED`].
     Nkey,
+    /// With a creds file, on a server in operator mode. No subject can be denied there.
+    Creds,
 }
 
 /// What a server is started, or reloaded, with.
@@ -80,7 +86,7 @@ impl Settings {
         let listener = json!({
             "user": LISTENER.0,
             "password": LISTENER.1,
-            "permissions": { "subscribe": { "deny": ["kryten.robot.command", "kryten.user_level.>"] } },
+            "permissions": { "subscribe": { "deny": NOT_FOR_LISTENERS } },
         });
         let daemon = |mut account: Value| {
             account["permissions"] = json!({
@@ -100,10 +106,15 @@ impl Settings {
                 file["authorization"] = json!({ "users": [neighbour, listener, user] });
             }
             Auth::Token => file["authorization"] = json!({ "token": TOKEN }),
+            // What comes in with a creds file is in the operator's configuration.
+            Auth::Creds => {}
             Auth::Nkey => {
                 file["authorization"] =
                     json!({ "users": [neighbour, listener, daemon(json!({ "nkey": NKEY }))] });
             }
+        }
+        if let Ok(operator) = std::fs::read_to_string(folder.join(CONFIGURATION)) {
+            crate::config::merge(&mut file, serde_json::from_str(&operator).unwrap_or_default());
         }
         if self.jetstream {
             file["jetstream"] = json!({
