@@ -195,6 +195,7 @@ impl Service {
     async fn stop(self) -> Result<Ended, ServiceError> {
         let reason = self.shutdown.reason().cloned().unwrap_or(StopReason::Sigterm);
         info!(%reason, deadline_seconds = self.deadline.as_secs_f64(), "stopping");
+        let in_doubt_before = self.health.snapshot(self.clock.now()).ledger.in_doubt;
 
         // 1. No more chat. 2. What is queued is refused, replies are finished. 3. Lines are said, and logged.
         let overdue = self.shutdown.clone().overdue().shared();
@@ -219,6 +220,8 @@ impl Service {
         }
         let ledger = &snapshot.ledger;
         let abandoned = ledger.abandoned + ledger.in_flight;
+        // A line that was out when all was given up is in doubt, and was cut off as well.
+        let was_cut_off = self.shutdown.give_up.is_cancelled() && ledger.in_doubt > in_doubt_before;
         info!(
             %reason,
             messages_processed = snapshot.messages_processed,
@@ -231,7 +234,7 @@ impl Service {
         match (link, self.shutdown.panicked_task()) {
             (Some(Err(failure)), _) => Err(failure.into()),
             (_, Some(task)) => Err(ServiceError::Panicked(task)),
-            _ => Ok(Ended { reason, abandoned: abandoned > 0 }),
+            _ => Ok(Ended { reason, abandoned: abandoned > 0 || was_cut_off }),
         }
     }
 }

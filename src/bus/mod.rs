@@ -17,6 +17,7 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::client::PublishErrorKind;
 use async_nats::{Client, HeaderMap};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -150,6 +151,8 @@ impl Bus {
         let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         match timeout(PUBLISH_TIMEOUT, client.publish(subject.to_owned(), payload.into())).await {
             Err(_) => Err(PublishError::Stuck),
+            // The client has ended with its connection.
+            Ok(Err(error)) if error.kind() == PublishErrorKind::Send => Err(PublishError::LinkDown),
             Ok(Err(_)) => Err(PublishError::Refused),
             Ok(Ok(())) => Ok(()),
         }

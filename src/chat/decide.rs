@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -128,10 +128,7 @@ impl Decider {
         let our_name = || format!("we are {} here", room.identity.name(&rules.names()));
         pass(trace, Reason::Own, is_own.then_some("we said it"), our_name)?;
         room.loop_guard.heard(now, &config.loop_guard, &message.user);
-        // Where our start is on the wall clock of now, which may have been set since.
-        let up = TimeDelta::from_std(now.elapsed.saturating_sub(self.started)).unwrap_or(TimeDelta::MAX);
-        let started = now.wall.checked_sub_signed(up).unwrap_or_default();
-        let stale = room.duplicates.stale(now, started, &config.context, message);
+        let stale = room.duplicates.stale(now, our_start(now, self.started), &config.context, message);
         pass(trace, Reason::Stale, stale, || age(now, message))?;
         let paused = room.pause.is_on(now).then_some("an operator paused the room");
         pass(trace, Reason::Paused, paused, || room.pause.in_words(now))?;
@@ -265,6 +262,12 @@ fn pass(
 
 fn id_in_words(message: &ChatMessage) -> String {
     message.correlation_id.as_ref().map_or("it has no id".to_owned(), |id| format!("its id is {id}"))
+}
+
+/// Where our start is on the wall clock of now, which may have been set since.
+fn our_start(now: Moment, started: Duration) -> DateTime<Utc> {
+    let up = TimeDelta::from_std(now.elapsed.saturating_sub(started)).unwrap_or(TimeDelta::MAX);
+    now.wall.checked_sub_signed(up).unwrap_or_default()
 }
 
 fn age(now: Moment, message: &ChatMessage) -> String {

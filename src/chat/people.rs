@@ -10,6 +10,9 @@ use super::event::change::Visitor;
 /// header.
 const ENTRY_BYTES: usize = 2 * size_of::<(Username, Presence)>() + 64;
 
+/// The most names told of those who are active; more would help no prompt.
+const NAMES: usize = 500;
+
 /// The people of one room. Bounded in bytes: who doesn't fit is not taken.
 #[derive(Debug, Default)]
 pub struct People {
@@ -70,9 +73,9 @@ impl People {
         self.present.len()
     }
 
-    /// Those who are not away from the keyboard, by name.
+    /// Those who are not away from the keyboard, by name; of a huge crowd some.
     pub fn active(&self) -> Vec<Username> {
-        let here = self.present.iter().filter(|(_, presence)| !presence.is_away);
+        let here = self.present.iter().filter(|(_, presence)| !presence.is_away).take(NAMES);
         let mut names: Vec<Username> = here.map(|(name, _)| name.clone()).collect();
         names.sort_unstable_by(|a, b| a.folded().cmp(b.folded()));
         names
@@ -150,6 +153,15 @@ mod tests {
         people.left(&Username::new("a"));
         people.joined(two, &visitor("c", 1.0, false));
         assert_eq!(active(&people), ["b", "c"]);
+    }
+
+    #[test]
+    fn of_a_huge_crowd_some_are_named() {
+        let mut people = People::default();
+        for number in 0..2_000 {
+            people.joined(PLENTY, &visitor(&format!("user{number}"), 0.0, false));
+        }
+        assert_eq!((people.count(), people.active().len()), (2_000, NAMES));
     }
 
     proptest! {

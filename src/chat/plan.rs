@@ -126,7 +126,7 @@ pub struct Scene {
     pub next_media: Option<NextMedia>,
     /// How many users are there.
     pub channel_users: usize,
-    /// Those of them who are not away from the keyboard, by name.
+    /// Those of them who are not away from the keyboard, by name; of a huge crowd 500.
     pub active_users: Vec<Username>,
 }
 

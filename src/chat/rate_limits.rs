@@ -120,7 +120,7 @@ impl RateLimits {
             is_mention: request.kind == TriggerKind::Mention,
             trigger: request.trigger.map(|trigger| trigger.name.clone()),
         };
-        for replies in self.counting(&slot) {
+        for (replies, _) in self.counting(&slot) {
             replies.open();
         }
         self.open.insert(ticket, slot);
@@ -129,17 +129,21 @@ impl RateLimits {
     /// Stamps a reply's slot with the moment at which its first line went out, or gives it back.
     pub fn settle(&mut self, ticket: Ticket, spoken: Option<Moment>) {
         let Some(slot) = self.open.remove(&ticket) else { return };
-        for replies in self.counting(&slot) {
-            replies.close(spoken.map(|moment| moment.elapsed), HOUR);
+        let spoken = spoken.map(|moment| moment.elapsed);
+        for (replies, kept) in self.counting(&slot) {
+            replies.close(spoken, kept);
         }
     }
 
-    /// Every count that a slot is part of.
-    fn counting(&mut self, slot: &Slot) -> impl Iterator<Item = &mut Replies> {
+    /// Every count that a slot is part of, and how far back it has to remember: mentions have nothing
+    /// but a cooldown, for which the last one is enough.
+    fn counting(&mut self, slot: &Slot) -> impl Iterator<Item = (&mut Replies, Duration)> {
         let user = self.users.entry(slot.user.clone()).or_default();
         let trigger = slot.trigger.as_ref().map(|name| self.triggers.entry(name.clone()).or_default());
-        let mentions = slot.is_mention.then_some(&mut self.mentions);
-        [Some(&mut self.all), Some(user), mentions, trigger].into_iter().flatten()
+        let mentions = slot.is_mention.then_some((&mut self.mentions, Duration::ZERO));
+        [Some((&mut self.all, HOUR)), Some((user, HOUR)), mentions, trigger.map(|trigger| (trigger, HOUR))]
+            .into_iter()
+            .flatten()
     }
 
     /// Forgets users who no longer matter, from time to time; and those whose last reply is longest

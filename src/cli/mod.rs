@@ -90,8 +90,12 @@ fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
     })?;
     if let Some(level) = arguments.log_level {
         loaded.config.log_level = level;
+        loaded.overrule("log_level", format!("\"{level}\""));
     }
-    loaded.config.testing.dry_run |= arguments.dry_run;
+    if arguments.dry_run {
+        loaded.config.testing.dry_run = true;
+        loaded.overrule("testing.dry_run", "true".to_owned());
+    }
     Ok(loaded)
 }
 

@@ -62,6 +62,15 @@ pub struct Loaded {
     pub effective: Vec<Effective>,
 }
 
+impl Loaded {
+    /// Takes note that the command line has put another value in force than the file.
+    pub fn overrule(&mut self, place: &str, value: String) {
+        if let Some(field) = self.effective.iter_mut().find(|field| field.place == place) {
+            (field.value, field.is_default) = (value, false);
+        }
+    }
+}
+
 /// Everything that can be configured. Every value is in its range, every name that refers to
 /// something exists, and every pattern is compiled. `Debug` shows no secret.
 #[derive(Debug, Clone)]

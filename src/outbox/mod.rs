@@ -31,15 +31,19 @@ use line::{Batch, Line, LineOutcome, Lines};
 const ROBOT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for the round trip behind a line that nobody answered.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an overflow keeps the component unhealthy.
+const OVERFLOW_LASTS: Duration = Duration::from_secs(60);
 /// When no robot is there, the line is tried again after this long.
 const NO_RESPONDERS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a room's replies are handed in. Cheap to clone.
 #[derive(Clone)]
 pub struct OutboxHandle {
+    room: RoomName,
     batches: mpsc::Sender<Batch>,
     places: Arc<Semaphore>,
     clock: Clock,
+    health: HealthMonitor,
 }
 
 impl OutboxHandle {
@@ -47,6 +51,10 @@ impl OutboxHandle {
     pub async fn say(&self, parts: Vec<String>, correlation_id: String) -> ReplyEnd {
         let wanted = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let Ok(places) = self.places.clone().try_acquire_many_owned(wanted) else {
+            let why = format!("{}: full", self.room.channel());
+            let key = format!("overflow {}", self.room);
+            let now = self.clock.now();
+            self.health.condition(now, Component::Outbox, key, Some(why), Some(OVERFLOW_LASTS));
             return ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
         };
         let (respond, outcome) = oneshot::channel();
@@ -112,7 +120,13 @@ impl Outbox {
         let capacity = tools.config.outbox.max_lines;
         let (sender, batches) = mpsc::channel(capacity.max(1));
         let places = Arc::new(Semaphore::new(capacity));
-        let handle = OutboxHandle { batches: sender, places, clock: tools.clock };
+        let handle = OutboxHandle {
+            room: room.clone(),
+            batches: sender,
+            places,
+            clock: tools.clock,
+            health: tools.health.clone(),
+        };
         let progress = tools.health.progress(Component::Outbox);
         let lines = Lines::default();
         let outbox = Self {
@@ -198,15 +212,16 @@ impl Outbox {
             wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
         let (bus, clock) = (self.tools.bus.clone(), self.tools.clock);
         Box::pin(async move {
-            let connection = bus.link().connection;
+            let (asked, connection) = (clock.now().elapsed, bus.link().connection);
             let subject = subjects::ROBOT_COMMAND;
             let reply = bus.request(subject, payload, correlation_id.as_deref(), ROBOT_TIMEOUT).await;
             let outcome = match reply {
                 Ok(Reply::Answered(answer)) => Ok(Said::Answered(answer)),
                 Ok(Reply::NoResponders) => Ok(Said::NoResponders),
                 Ok(Reply::TimedOut) => {
-                    // The line was handed over at the latest when the waiting began.
-                    let since = clock.now().elapsed.saturating_sub(ROBOT_TIMEOUT / 2);
+                    // The line was handed over within a second, or never; an early end of the waiting
+                    // proves nothing by itself.
+                    let since = asked + ROBOT_TIMEOUT / 2;
                     let proven = timeout(PROOF_TIMEOUT, bus.proves(connection, since)).await;
                     Ok(Said::TimedOut { proven: proven.unwrap_or(false) })
                 }

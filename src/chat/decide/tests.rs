@@ -48,8 +48,10 @@ fn a_wall_clock_that_is_set_back_makes_no_message_look_older_than_our_start() {
         "ann",
         "vera?",
     );
-    let silence = room.hears(set_back(21.0), &before_start);
-    assert!(matches!(silence, Decision::Silence(Silence { reason: Reason::Stale, .. })));
+    assert!(matches!(
+        room.hears(set_back(21.0), &before_start),
+        Decision::Silence(Silence { reason: Reason::Stale, .. })
+    ));
 }
 
 #[test]
