@@ -116,6 +116,10 @@ fn is_server(text: &str) -> bool {
 
 /// An address as it may be shown: without user and password, wherever they may end.
 pub(super) fn without_userinfo(address: &str) -> String {
+    // A query can hold a key as well.
+    if let Some((address, _)) = address.split_once('?') {
+        return format!("{}?{MASK}", without_userinfo(address));
+    }
     let start = address.find("://").map_or(0, |at| at + 3);
     match address[start..].rfind('@') {
         Some(at) => format!("{}{MASK}{}", &address[..start], &address[start + at..]),

@@ -243,9 +243,7 @@ async fn a_followed_log_goes_on_over_a_rotation_and_ends_with_its_reader() -> Re
 
     let world = world(json!({})).start().await?;
     let mut command = tokio::process::Command::new(BINARY);
-    command
-        .args(["--config", "config.json", "log", "--follow"])
-        .current_dir(world.daemon.folder());
+    command.args(["--config", "config.json", "log", "--follow"]).current_dir(world.daemon.folder());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).kill_on_drop(true);
     let mut follower = command.spawn().expect("it runs");
     let mut lines = BufReader::new(follower.stdout.take().expect("its output")).lines();
