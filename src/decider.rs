@@ -4,16 +4,16 @@
 //! push out another room's mention. Replies run as tasks of a set; the outcome of each comes
 //! back by join, exactly once, also when the task panics.
 
+mod handle;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream, SelectAll};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::timeout;
 use tracing::{debug, error, info};
 
 use crate::chat::decide::Decider;
@@ -28,59 +28,12 @@ use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::reply::ReplyTools;
 use crate::response_log::{Course, Record};
 use crate::shutdown::Shutdown;
+use handle::Note;
+
+pub use handle::DeciderHandle;
 
 /// Messages of one room that may wait for the decider.
 const ROOM_QUEUE: usize = 512;
-/// Notes to the decider that may wait.
-const NOTES: usize = 1024;
-
-/// What others tell the decider.
-enum Note {
-    /// Answer, to show that you are alive.
-    Probe(oneshot::Sender<()>),
-    /// This line is about to be said.
-    Said(RoomName, String),
-    /// The robot says under which name it is in the room; none when it no longer knows.
-    OwnName(RoomName, Option<Username>),
-    /// The robot's CyTube side is back in a room: what comes now may be a repetition.
-    RobotBack(RoomName),
-}
-
-/// Talks to the decider. Cheap to clone.
-#[derive(Clone)]
-pub struct DeciderHandle {
-    notes: mpsc::Sender<Note>,
-}
-
-impl DeciderHandle {
-    /// How long the decider takes to answer; none when it doesn't within `patience`.
-    pub async fn probe(&self, patience: Duration) -> Option<Duration> {
-        let asked = Instant::now();
-        let (answer, answered) = oneshot::channel();
-        let probe = async {
-            self.notes.send(Note::Probe(answer)).await.ok()?;
-            answered.await.ok()
-        };
-        timeout(patience, probe).await.ok().flatten().map(|()| asked.elapsed())
-    }
-
-    /// A line is about to be said, so that its echo is known as our own. Never waits: a decider
-    /// so far behind is stalled, and health says so.
-    pub fn said(&self, room: RoomName, text: String) {
-        let _ = self.notes.try_send(Note::Said(room, text));
-    }
-
-    /// The robot's answer to "who am I" in a room.
-    pub async fn own_name(&self, room: RoomName, name: Option<Username>) {
-        let _ = self.notes.send(Note::OwnName(room, name)).await;
-    }
-
-    /// The robot's CyTube side is back in a room.
-    pub async fn robot_back(&self, room: RoomName) {
-        let _ = self.notes.send(Note::RobotBack(room)).await;
-    }
-}
-
 /// Where the intake puts a room's messages.
 pub type RoomQueue = mpsc::Sender<ChatMessage>;
 
@@ -104,7 +57,7 @@ impl DeciderLoop {
         clock: Clock,
         health: HealthMonitor,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
-        let (sender, notes) = mpsc::channel(NOTES);
+        let (handle, notes) = DeciderHandle::new();
         let mut queues = SelectAll::new();
         let mut senders = Vec::new();
         for room in &config.rooms {
@@ -118,7 +71,7 @@ impl DeciderLoop {
         let progress = health.progress(Component::Decider);
         let (replies, tickets) = (JoinSet::new(), HashMap::new());
         let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
-        (decider, DeciderHandle { notes: sender }, senders)
+        (decider, handle, senders)
     }
 
     /// Decides until a stop is asked for, then waits for the replies in hand: each ends by itself,

@@ -1,0 +1,64 @@
+//! How others talk to the decider: in notes, which it reads before any message.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::names::{RoomName, Username};
+
+/// Notes that may wait.
+const WAITING: usize = 1024;
+
+/// What others tell the decider.
+pub(super) enum Note {
+    /// Answer, to show that you are alive.
+    Probe(oneshot::Sender<()>),
+    /// This line is about to be said.
+    Said(RoomName, String),
+    /// The robot says under which name it is in the room; none when it no longer knows.
+    OwnName(RoomName, Option<Username>),
+    /// The robot's CyTube side is back in a room: what comes now may be a repetition.
+    RobotBack(RoomName),
+}
+
+/// Talks to the decider. Cheap to clone.
+#[derive(Clone)]
+pub struct DeciderHandle {
+    notes: mpsc::Sender<Note>,
+}
+
+impl DeciderHandle {
+    /// A handle, and where its notes come out.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Note>) {
+        let (notes, received) = mpsc::channel(WAITING);
+        (Self { notes }, received)
+    }
+
+    /// How long the decider takes to answer; none when it doesn't within `patience`.
+    pub async fn probe(&self, patience: Duration) -> Option<Duration> {
+        let asked = Instant::now();
+        let (answer, answered) = oneshot::channel();
+        let probe = async {
+            self.notes.send(Note::Probe(answer)).await.ok()?;
+            answered.await.ok()
+        };
+        timeout(patience, probe).await.ok().flatten().map(|()| asked.elapsed())
+    }
+
+    /// A line is about to be said, so that its echo is known as our own. Never waits: a decider
+    /// so far behind is stalled, and health says so.
+    pub fn said(&self, room: RoomName, text: String) {
+        let _ = self.notes.try_send(Note::Said(room, text));
+    }
+
+    /// The robot's answer to "who am I" in a room.
+    pub async fn own_name(&self, room: RoomName, name: Option<Username>) {
+        let _ = self.notes.send(Note::OwnName(room, name)).await;
+    }
+
+    /// The robot's CyTube side is back in a room.
+    pub async fn robot_back(&self, room: RoomName) {
+        let _ = self.notes.send(Note::RobotBack(room)).await;
+    }
+}
