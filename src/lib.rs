@@ -21,6 +21,7 @@ pub mod reply;
 pub mod response_log;
 pub mod robot;
 pub mod service;
+pub mod settings;
 pub mod shutdown;
 pub mod state_file;
 pub mod tasks;

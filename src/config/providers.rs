@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -223,7 +223,6 @@ fn api_key(
 }
 
 fn is_header_value(secret: &SecretString) -> bool {
-    use secrecy::ExposeSecret;
     secret.expose_secret().chars().all(|c| c.is_ascii_graphic() || c == ' ')
 }
 
@@ -244,7 +243,12 @@ fn custom_headers(s: &mut Section<'_>) -> Vec<(String, SecretString)> {
         }
         Ok(headers)
     });
-    headers.unwrap_or_default()
+    let headers = headers.unwrap_or_default();
+    if !headers.is_empty() {
+        let values: Vec<&str> = headers.iter().map(|(_, value)| value.expose_secret()).collect();
+        s.reader.effective_secret(&values.join("\n"));
+    }
+    headers
 }
 
 fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
@@ -264,12 +268,31 @@ fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
 }
 
 fn extra_body(s: &mut Section<'_>) -> Map<String, Value> {
-    let show = |body: &Map<String, Value>| json!(body).to_string();
+    // Some services want a secret in the body.
+    let show = |members: &Map<String, Value>| masked_texts(&Value::from(members.clone())).to_string();
     let body = s.nullable("extra_body", None, show, |item| match item.substituted() {
         Value::Object(members) => Ok(members),
         _ => Err(item.wrong("an object, or null")),
     });
-    body.unwrap_or_default()
+    let body = body.unwrap_or_default();
+    if !body.is_empty() {
+        s.reader.effective_secret(&Value::from(body.clone()).to_string());
+    }
+    body
+}
+
+/// Shows numbers and structure, and no text.
+fn masked_texts(value: &Value) -> Value {
+    match value {
+        Value::String(_) => json!(MASK),
+        Value::Array(values) => values.iter().map(masked_texts).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), masked_texts(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        plain => plain.clone(),
+    }
 }
 
 impl Price {
@@ -310,7 +333,7 @@ impl fmt::Debug for ProviderConfig {
             .field("max_retries", &self.max_retries)
             .field("priority", &self.priority)
             .field("custom_headers", &self.custom_headers)
-            .field("extra_body", &self.extra_body)
+            .field("extra_body", &masked_texts(&Value::from(self.extra_body.clone())))
             .field("price", &self.price)
             .field("health_check", &self.health_check)
             .field("hedge_after", &self.hedge_after)
