@@ -1,5 +1,6 @@
 //! What operators and their tools ask us over HTTP.
 
+pub mod commands;
 mod document;
 mod guard;
 pub mod http;

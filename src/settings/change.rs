@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Written};
 
-/// The fields that a command may change, by what they belong to.
-const PERSONALITY: [&str; 6] = [
+/// The fields of `personality` that a command may change.
+pub const PERSONALITY_FIELDS: [&str; 6] = [
     "character_name",
     "character_description",
     "personality_traits",
@@ -13,7 +13,8 @@ const PERSONALITY: [&str; 6] = [
     "response_style",
     "name_variations",
 ];
-const TRIGGER: [&str; 10] = [
+/// The fields of a trigger that a command may change.
+pub const TRIGGER_FIELDS: [&str; 10] = [
     "patterns",
     "regex",
     "probability",
@@ -25,7 +26,8 @@ const TRIGGER: [&str; 10] = [
     "enabled",
     "preferred_provider",
 ];
-const RATE_LIMITS: [&str; 8] = [
+/// The fields of `rate_limits`; a command may change all.
+pub const RATE_LIMIT_FIELDS: [&str; 8] = [
     "global_max_per_minute",
     "global_max_per_hour",
     "global_cooldown_seconds",
@@ -78,16 +80,16 @@ impl Change {
         let Written(written) = written;
         match self {
             Self::Personality(fields) => {
-                check(fields, "personality", &PERSONALITY)?;
+                check(fields, "personality", &PERSONALITY_FIELDS)?;
                 merge(written.entry("personality").or_insert_with(|| json!({})), fields);
             }
             Self::RateLimits(fields) => {
-                check(fields, "rate limit", &RATE_LIMITS)?;
+                check(fields, "rate limit", &RATE_LIMIT_FIELDS)?;
                 merge(written.entry("rate_limits").or_insert_with(|| json!({})), fields);
             }
             Self::Trigger(name, fields) => {
                 let index = trigger(config, name)?;
-                check(fields, "trigger", &TRIGGER)?;
+                check(fields, "trigger", &TRIGGER_FIELDS)?;
                 merge(&mut written["triggers"][index], fields);
             }
             Self::ToggleTrigger(name) => {

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Loaded};
 use crate::health::{Component, HealthMonitor};
 
-pub use change::{Change, Refused};
+pub use change::{Change, PERSONALITY_FIELDS, RATE_LIMIT_FIELDS, Refused, TRIGGER_FIELDS};
 pub use owner::{ChangedValue, Overrules, Taken};
 
 use owner::Owner;

@@ -1,0 +1,3 @@
+//! The command subject: what a person or a panel asks of the running service.
+
+pub mod request;
