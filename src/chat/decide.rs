@@ -26,6 +26,7 @@ use super::triggers::{Found, Trigger, TriggerKind};
 use super::{listener, shares};
 
 pub mod changes;
+mod operator;
 
 /// Says whether a spend limit is so near that unasked replies stop: one for all, or the user's.
 pub type AskSpend<'a> = &'a dyn Fn(Option<&Username>) -> Option<Near>;

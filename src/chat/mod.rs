@@ -7,6 +7,7 @@ pub mod answer;
 pub mod clock_check;
 pub mod context;
 pub mod decide;
+pub mod decisions;
 pub mod duplicates;
 pub mod event;
 pub mod fallback;

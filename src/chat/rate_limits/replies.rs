@@ -72,6 +72,16 @@ impl Replies {
         (self.open == 0).then(|| self.spoken.back().copied().unwrap_or_default())
     }
 
+    /// When the last one was spoken.
+    pub fn last(&self) -> Option<Duration> {
+        self.spoken.back().copied()
+    }
+
+    /// Forgets those that were spoken; those under way still count.
+    pub fn reset(&mut self) {
+        self.spoken.clear();
+    }
+
     /// What it takes besides itself.
     pub fn heap_bytes(&self) -> usize {
         self.spoken.capacity() * size_of::<Duration>()
