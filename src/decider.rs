@@ -40,6 +40,7 @@ pub type RoomQueue = mpsc::Sender<ChatMessage>;
 /// The decider's task. See [`DeciderLoop::run`].
 pub struct DeciderLoop {
     decider: Decider,
+    decisions: Decisions,
     config: Arc<Config>,
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, ChatMessage)>>,
@@ -130,6 +131,7 @@ impl DeciderLoop {
             Note::Said(room, text) => self.decider.sent_text(now, &room, &text),
             Note::OwnName(room, name) => self.decider.own_name(&room, name),
             Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
+            Note::Operate(operation) => operation(now, &mut self.decider, &mut self.decisions),
         }
     }
 

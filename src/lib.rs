@@ -7,6 +7,7 @@ pub mod chat;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod context_log;
 pub mod decider;
 pub mod health;
 pub mod heartbeat;

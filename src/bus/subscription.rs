@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Subscriber;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::warn;
@@ -32,6 +32,7 @@ pub struct Message {
     subject: String,
     payload: Vec<u8>,
     length: usize,
+    reply: Option<String>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -44,6 +45,11 @@ impl Message {
     /// How many bytes it had on the bus.
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// Where an answer is expected; none when nobody asked for one.
+    pub fn reply(&self) -> Option<&str> {
+        self.reply.as_deref()
     }
 
     /// Its bytes; none of a message over the subscription's limit.
@@ -62,6 +68,12 @@ impl Subscription {
     /// without losing a message.
     pub async fn next(&mut self) -> Option<Message> {
         self.queue.recv().await
+    }
+
+    /// The messages as a stream.
+    pub fn into_stream(self) -> impl Stream<Item = Message> + Unpin {
+        let mut queue = self.queue;
+        stream::poll_fn(move |context| queue.poll_recv(context))
     }
 }
 
@@ -128,9 +140,11 @@ impl Feed {
         // Copied: a slice of the client's read buffer would keep the whole buffer alive.
         let payload = if length > self.max_bytes { Vec::new() } else { message.payload.to_vec() };
         let subject = message.subject.to_string();
-        let cost = u32::try_from(payload.len() + subject.len() + MESSAGE_COST).unwrap_or(u32::MAX);
+        let reply = message.reply.map(|reply| reply.to_string());
+        let reply_bytes = reply.as_ref().map_or(0, String::len);
+        let cost = u32::try_from(payload.len() + subject.len() + reply_bytes + MESSAGE_COST).unwrap_or(u32::MAX);
         let Ok(place) = self.room.clone().try_acquire_many_owned(cost) else { return false };
-        let message = Message { subject, payload, length, _place: place };
+        let message = Message { subject, payload, length, reply, _place: place };
         !matches!(self.queue.try_send(message), Err(TrySendError::Full(_)))
     }
 }

@@ -70,12 +70,11 @@ impl Decisions {
         list.push_back(entry);
     }
 
-    /// The newest ones, newest first, about one user's messages or in one room where that is wanted.
-    /// A room is named by its channel's token.
-    pub fn recent(&self, user: Option<&Username>, room: Option<&str>, limit: usize) -> Vec<Entry> {
+    /// The newest ones, newest first, about one user's messages or in some rooms where that is wanted.
+    pub fn recent(&self, user: Option<&Username>, rooms: Option<&[RoomName]>, limit: usize) -> Vec<Entry> {
         let is_wanted = |entry: &&Entry| {
             user.is_none_or(|user| entry.user.as_ref() == Some(user))
-                && room.is_none_or(|room| entry.room.token() == room)
+                && rooms.is_none_or(|rooms| rooms.contains(&entry.room))
         };
         let mut wanted: Vec<&Entry> = self.fired.iter().chain(&self.others).filter(is_wanted).collect();
         wanted.sort_by(|a, b| b.at.cmp(&a.at));
@@ -123,15 +122,16 @@ mod tests {
             decisions.push(second % 2 == 0, entry(second, user, channel));
         }
         let bob = Username::new("BOB");
-        for (user, room, limit, expected) in [
+        let [a, b, c] = ["A", "B", "C"].map(|channel| [entry(0, "", channel).room]);
+        for (user, rooms, limit, expected) in [
             (None, None, 10, vec![4, 3, 2, 1]),
             (None, None, 2, vec![4, 3]),
             (Some(&bob), None, 10, vec![4, 3, 1]),
-            (Some(&bob), Some("a"), 10, vec![4, 1]),
-            (None, Some("b"), 10, vec![3]),
-            (None, Some("c"), 10, vec![]),
+            (Some(&bob), Some(&a[..]), 10, vec![4, 1]),
+            (None, Some(&b[..]), 10, vec![3]),
+            (None, Some(&c[..]), 10, vec![]),
         ] {
-            assert_eq!(seconds(&decisions.recent(user, room, limit)), expected);
+            assert_eq!(seconds(&decisions.recent(user, rooms, limit)), expected);
         }
         assert_eq!(decisions.forget(&bob), 3);
         assert_eq!(seconds(&decisions.recent(None, None, 10)), [2]);

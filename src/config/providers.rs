@@ -126,6 +126,11 @@ pub(super) fn names<'a>(s: &mut Section<'a>) -> Option<Vec<&'a str>> {
 }
 
 impl ProviderConfig {
+    /// `base_url` as it may be shown: without user, password and query.
+    pub fn shown_url(&self) -> String {
+        without_userinfo(&self.base_url)
+    }
+
     fn read(name: &str, s: &mut Section<'_>) -> Self {
         s.when_unset(|key| match key {
             "base_url" => WhenUnset::Refuse,

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::chat::decide::Decider;
+use crate::chat::decisions::Decisions;
+use crate::clock::Moment;
 use crate::names::{RoomName, Username};
 
 /// Notes that may wait.
@@ -20,7 +23,11 @@ pub(super) enum Note {
     OwnName(RoomName, Option<Username>),
     /// The robot's CyTube side is back in a room: what comes now may be a repetition.
     RobotBack(RoomName),
+    /// An operator looks at or changes what is remembered.
+    Operate(Operation),
 }
+
+type Operation = Box<dyn FnOnce(Moment, &mut Decider, &mut Decisions) + Send>;
 
 /// Talks to the decider. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +51,21 @@ impl DeciderHandle {
             answered.await.ok()
         };
         timeout(patience, probe).await.ok().flatten().map(|()| asked.elapsed())
+    }
+
+    /// Looks at or changes what is remembered; none when the decider has ended. For operators only:
+    /// nothing else may decide.
+    pub async fn operate<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(Moment, &mut Decider, &mut Decisions) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let operation: Operation = Box::new(move |now, decider, decisions| {
+            // Whoever asked may have lost patience.
+            let _ = answer.send(operation(now, decider, decisions));
+        });
+        self.notes.send(Note::Operate(operation)).await.ok()?;
+        answered.await.ok()
     }
 
     /// A line is about to be said, so that its echo is known as our own. Never waits: a decider

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::component::{Component, ComponentSet, Conditions, message};
 use super::ledger::{Ledger, ReasonCounts};
 use super::progress::Progress;
-use super::snapshot::{ComponentHealth, ProviderHealth, Snapshot};
+use super::snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
 use super::window::SlidingCount;
 use crate::clock::Moment;
@@ -33,6 +33,7 @@ pub(super) struct Books {
     pub errors_of_the_hour: SlidingCount<3600>,
     pub messages_processed: u64,
     pub media_changes: u64,
+    pub paused: Vec<PausedRoom>,
     pub ledger: Ledger,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
@@ -66,6 +67,7 @@ impl Books {
             errors_of_the_hour: SlidingCount::new(),
             messages_processed: 0,
             media_changes: 0,
+            paused: Vec::new(),
             ledger: Ledger::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
@@ -157,7 +159,13 @@ impl Books {
             malformed: self.malformed.clone(),
             unique_users: self.users.count(),
             media_changes: self.media_changes,
+            paused: self.paused(now.elapsed),
         }
+    }
+
+    fn paused(&self, now: Duration) -> Vec<String> {
+        let lasts = |room: &&PausedRoom| room.until.is_none_or(|until| now < until);
+        self.paused.iter().filter(lasts).map(|room| room.channel.clone()).collect()
     }
 
     fn component(&self, component: Component) -> ComponentHealth {

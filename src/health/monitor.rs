@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::books::Books;
 use super::component::{Component, message};
 use super::progress::Progress;
-use super::snapshot::Snapshot;
+use super::snapshot::{PausedRoom, Snapshot};
 use super::state::ProviderStatus;
 use crate::clock::Moment;
 use crate::names::{ProviderName, Username};
@@ -64,6 +64,11 @@ impl HealthMonitor {
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;
+    }
+
+    /// In which rooms we are told to be silent: all of them.
+    pub fn paused(&self, rooms: Vec<PausedRoom>) {
+        self.books().paused = rooms;
     }
 
     /// A user got an answer.

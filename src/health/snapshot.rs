@@ -1,6 +1,7 @@
 //! Health at one moment, for everybody who shows it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub unique_users: u64,
     /// Changes of the media in our rooms since the start.
     pub media_changes: u64,
+    /// The channels in which we are told to be silent.
+    pub paused: Vec<String>,
 }
 
 impl Snapshot {
@@ -69,6 +72,15 @@ pub struct ProviderHealth {
     pub name: ProviderName,
     /// Its status.
     pub status: ProviderStatus,
+}
+
+/// A room in which an operator wants silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PausedRoom {
+    /// Its channel.
+    pub channel: String,
+    /// When the silence ends, since start; none when somebody has to end it.
+    pub until: Option<Duration>,
 }
 
 /// A component and what is wrong with it.

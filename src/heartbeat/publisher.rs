@@ -105,7 +105,6 @@ impl HeartbeatPublisher {
         let beat = Beat {
             rate_limiter_active: decider.is_some(),
             spam_detector_active: decider.is_some() && self.spam_detection,
-            paused: Vec::new(),
             proof: Proof { decider, link: self.bus.round_trip() },
         };
         let service = &self.identity.service;

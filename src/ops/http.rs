@@ -24,8 +24,10 @@ use crate::health::{HealthMonitor, Snapshot, State as HealthState};
 pub struct HttpState {
     /// Who we are.
     pub identity: Identity,
-    /// What the configuration says.
-    pub facts: Facts,
+    /// What is in force.
+    pub in_force: InForce,
+    /// What is remembered of answers.
+    pub contexts: ContextLog,
     /// How we are.
     pub health: HealthMonitor,
     /// When it is.
@@ -54,6 +56,21 @@ pub struct Facts {
     pub dry_run: bool,
     /// How many triggers are loaded.
     pub triggers_configured: usize,
+    /// How many contexts are remembered.
+    pub context_log_size: usize,
+}
+
+impl Facts {
+    /// What is in force.
+    pub fn of(config: &Config, context_log_size: usize) -> Self {
+        Self {
+            personality: config.personality.character_name.clone(),
+            default_provider: config.default_provider.to_string(),
+            dry_run: config.testing.dry_run,
+            triggers_configured: config.triggers.len(),
+            context_log_size,
+        }
+    }
 }
 
 /// Answers until `stop`; what is being answered then is finished. Nothing that a client does,

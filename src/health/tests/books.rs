@@ -177,6 +177,18 @@ fn changes_of_the_media_are_counted() {
 }
 
 #[test]
+fn a_pause_is_seen_until_it_ends() {
+    let monitor = connected();
+    let room = |channel: &str, until| PausedRoom { channel: channel.to_owned(), until };
+    monitor.paused(vec![room("A", None), room("B", Some(at(5).elapsed))]);
+    for (second, expected) in [(4, &["A", "B"][..]), (5, &["A"])] {
+        assert_eq!(monitor.snapshot(at(second)).paused, expected);
+    }
+    monitor.paused(Vec::new());
+    assert_eq!(monitor.snapshot(at(6)).paused, [""; 0]);
+}
+
+#[test]
 fn the_ledger_names_what_became_of_every_reply() {
     let monitor = connected();
     for outcome in [
