@@ -10,6 +10,7 @@ mod gray_failures;
 mod group_restart;
 mod health_changes;
 mod heartbeats;
+mod hostile_answers;
 mod hostile_chat;
 mod http;
 mod instances;
