@@ -263,7 +263,7 @@ async fn a_dry_run_is_in_the_log_with_what_it_would_have_said() -> Result {
 #[tokio::test]
 async fn what_a_full_queue_drops_is_overload_and_told() -> Result {
     let world = world(json!({})).start().await?;
-    world.robot.chat("bob", "test-hook stall decider 2").await?;
+    world.robot.chat("bob", "test-hook stall decider 4").await?;
     world.wait_for_health(SOON, |health| health["reason"] == "stalled: decider").await?;
     let room = &world.rooms[0];
     let message = |number: u64| {
