@@ -34,6 +34,7 @@ pub(super) struct Books {
     pub messages_processed: u64,
     pub media_changes: u64,
     pub paused: Vec<PausedRoom>,
+    pub changes_dropped: u64,
     pub ledger: Ledger,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
@@ -68,6 +69,7 @@ impl Books {
             messages_processed: 0,
             media_changes: 0,
             paused: Vec::new(),
+            changes_dropped: 0,
             ledger: Ledger::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
@@ -160,6 +162,7 @@ impl Books {
             unique_users: self.users.count(),
             media_changes: self.media_changes,
             paused: self.paused(now.elapsed),
+            changes_dropped: self.changes_dropped,
         }
     }
 

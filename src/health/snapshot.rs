@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub media_changes: u64,
     /// The channels in which we are told to be silent.
     pub paused: Vec<String>,
+    /// Changes of what plays or who is there that found no room in their queue.
+    pub changes_dropped: u64,
 }
 
 impl Snapshot {

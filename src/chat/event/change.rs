@@ -76,12 +76,13 @@ pub struct Visitor {
     pub is_away: bool,
 }
 
-/// Whether an event of this kind says something about a room.
-pub fn is_known(kind: &str) -> bool {
-    matches!(
-        kind,
-        "changemedia" | "mediaupdate" | "userlist" | "adduser" | "userleave" | "setuserrank" | "setafk"
-    )
+/// The kinds of events that say something about a room.
+const KINDS: [&str; 7] =
+    ["changemedia", "mediaupdate", "userlist", "adduser", "userleave", "setuserrank", "setafk"];
+
+/// The kind of an event that says something about a room; `None` for any other.
+pub fn known_kind(kind: &str) -> Option<&'static str> {
+    KINDS.into_iter().find(|known| *known == kind)
 }
 
 /// Reads the payload of such an event; `None` when it lacks what it is about.
