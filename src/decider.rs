@@ -6,32 +6,32 @@
 
 mod handle;
 mod queue;
+mod replies;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll};
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinSet};
 use tracing::{debug, error, info};
 
 use crate::chat::decide::Decider;
 use crate::chat::decide::changes::MediaChanged;
+use crate::chat::decisions::{Decisions, Entry};
 use crate::chat::event::ChatMessage;
 use crate::chat::event::change::RoomChange;
-use crate::chat::plan::{Decision, ReplyPlan, Silence, Ticket};
-use crate::chat::rules::Rules;
+use crate::chat::plan::{Decision, Silence};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::health::{Component, HealthMonitor, Progress};
-use crate::names::{RoomName, Username};
-use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::names::RoomName;
+use crate::outcome::{Reason, ReplyEnd};
 use crate::reply::ReplyTools;
-use crate::response_log::{Course, Record};
+use crate::settings::InForce;
 use crate::shutdown::Shutdown;
 use handle::Note;
+use replies::InHand;
 
 pub use handle::DeciderHandle;
 pub use queue::{NotTaken, RoomInput, RoomQueue};
@@ -40,11 +40,11 @@ pub use queue::{NotTaken, RoomInput, RoomQueue};
 pub struct DeciderLoop {
     decider: Decider,
     decisions: Decisions,
-    config: Arc<Config>,
+    in_force: InForce,
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, RoomInput)>>,
     replies: JoinSet<ReplyEnd>,
-    tickets: HashMap<Id, (Ticket, Option<Username>)>,
+    in_hand: HashMap<Id, InHand>,
     clock: Clock,
     health: HealthMonitor,
     progress: Progress,
@@ -53,24 +53,40 @@ pub struct DeciderLoop {
 impl DeciderLoop {
     /// The loop, how to talk to it, and the queue of each room in the configuration's order.
     pub fn new(
-        config: Arc<Config>,
+        mut in_force: InForce,
         clock: Clock,
         health: HealthMonitor,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
         let (handle, notes) = DeciderHandle::new();
         let mut queues = SelectAll::new();
         let mut senders = Vec::new();
-        for room in &config.rooms {
+        let rules = in_force.borrow_and_update().clone();
+        for room in &rules.config().rooms {
             let (queue, inputs) = queue::channel();
             let name = room.clone();
             queues.push(inputs.map(move |input| (name.clone(), input)).boxed());
             senders.push((room.clone(), queue));
         }
-        let decider = Decider::new(Rules::new(config.clone()), clock.now(), rand::random());
+        let decider = Decider::new(rules, clock.now(), rand::random());
         let progress = health.progress(Component::Decider);
-        let (replies, tickets) = (JoinSet::new(), HashMap::new());
-        let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
+        let decider = Self {
+            decider,
+            decisions: Decisions::default(),
+            in_force,
+            notes,
+            queues,
+            replies: JoinSet::new(),
+            in_hand: HashMap::new(),
+            clock,
+            health,
+            progress,
+        };
         (decider, handle, senders)
+    }
+
+    /// The core, before the loop runs.
+    pub fn decider(&mut self) -> &mut Decider {
+        &mut self.decider
     }
 
     /// Decides until a stop is asked for, then waits for the replies in hand: each ends by itself,
@@ -82,6 +98,7 @@ impl DeciderLoop {
                 biased;
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
+                Ok(()) = self.in_force.changed() => self.adopt(),
                 () = shutdown.stop_taking.cancelled() => break,
                 Some((room, input)) = self.queues.next() => {
                     self.progress.begin(self.clock.now());
@@ -140,6 +157,12 @@ impl DeciderLoop {
         }
     }
 
+    /// Decides by what is in force now; what is remembered stays.
+    fn adopt(&mut self) {
+        let rules = self.in_force.borrow_and_update().clone();
+        self.decider.adopt(rules);
+    }
+
     fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
         let now = self.clock.now();
         // One message that trips over a bug costs one reply, not the service.
@@ -150,9 +173,12 @@ impl DeciderLoop {
             return;
         };
         match decision {
-            Decision::Silence(Silence { reason, fired: None, .. }) => {
+            Decision::Silence(silence @ Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
+                if reason != Reason::Own {
+                    self.decisions.push(false, Entry::of_silence(now, room, Some(message), &silence));
+                }
             }
             Decision::Silence(silence) => self.hold_back(room, Some(message), &silence, tools),
             Decision::Reply(plan) => self.reply(plan, tools),
@@ -175,69 +201,5 @@ impl DeciderLoop {
             Some(Decision::Silence(silence)) => self.hold_back(room, None, &silence, tools),
             Some(Decision::Reply(plan)) => self.reply(plan, tools),
         }
-    }
-
-    /// A fault of ours is an error like a reply that failed.
-    fn book_panic(&self) {
-        let now = self.clock.now();
-        self.health.reply_fired(now);
-        self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
-    }
-
-    /// Books an answer that something held back. `message` is none for a comment on a film.
-    fn hold_back(
-        &self,
-        room: &RoomName,
-        message: Option<&ChatMessage>,
-        silence: &Silence,
-        tools: &ReplyTools,
-    ) {
-        let Some(fired) = &silence.fired else { return };
-        let (now, reason) = (self.clock.now(), silence.reason);
-        self.health.reply_fired(now);
-        self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
-        let user = message.map(|message| &message.user);
-        info!(%room, ?user, reason = reason.as_str(), "no reply");
-        tools.log.write(&Record::of_silence(now, room, message, silence, fired));
-    }
-
-    fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {
-        let now = self.clock.now();
-        self.health.reply_fired(now);
-        let (ticket, user) = (plan.ticket, plan.user.clone());
-        if self.replies.len() >= self.config.max_concurrent_handlers {
-            info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
-            let outcome = ReplyOutcome::Silenced(Reason::Overload);
-            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), outcome));
-            self.settle(ticket, user.as_ref(), ReplyEnd::silent(outcome));
-            return;
-        }
-        let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
-        self.tickets.insert(task.id(), (ticket, user));
-    }
-
-    fn ended(&mut self, ended: Result<(Id, ReplyEnd), JoinError>) {
-        self.progress.begin(self.clock.now());
-        let (id, end) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                error!(%error, "a reply task panicked; this is a bug, please report it");
-                (error.id(), ReplyEnd::silent(ReplyOutcome::Failed(Reason::Internal)))
-            }
-        };
-        if let Some((ticket, user)) = self.tickets.remove(&id) {
-            self.settle(ticket, user.as_ref(), end);
-        }
-    }
-
-    fn settle(&mut self, ticket: Ticket, user: Option<&Username>, end: ReplyEnd) {
-        let now = self.clock.now();
-        self.health.reply_ended(now, end.outcome);
-        if end.outcome == ReplyOutcome::Sent
-            && let Some(user) = user
-        {
-            self.health.user_answered(user);
-        }
-        self.decider.settle(ticket, end.spoken);
     }
 }

@@ -142,7 +142,8 @@ impl Feed {
         let subject = message.subject.to_string();
         let reply = message.reply.map(|reply| reply.to_string());
         let reply_bytes = reply.as_ref().map_or(0, String::len);
-        let cost = u32::try_from(payload.len() + subject.len() + reply_bytes + MESSAGE_COST).unwrap_or(u32::MAX);
+        let cost =
+            u32::try_from(payload.len() + subject.len() + reply_bytes + MESSAGE_COST).unwrap_or(u32::MAX);
         let Ok(place) = self.room.clone().try_acquire_many_owned(cost) else { return false };
         let message = Message { subject, payload, length, reply, _place: place };
         !matches!(self.queue.try_send(message), Err(TrySendError::Full(_)))

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
+use super::event::ChatMessage;
+use super::plan::{ReplyPlan, Silence};
+use crate::clock::Moment;
 use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyOutcome};
 
@@ -31,6 +34,41 @@ pub struct Entry {
     pub end: End,
     /// The figures of the reason, in words; may be empty.
     pub detail: String,
+}
+
+impl Entry {
+    /// Of something that was not answered. `message` is none for a film.
+    pub fn of_silence(
+        now: Moment,
+        room: &RoomName,
+        message: Option<&ChatMessage>,
+        silence: &Silence,
+    ) -> Self {
+        let given = message.and_then(|message| message.correlation_id.clone());
+        let fired = silence.fired.as_ref().map(|fired| fired.correlation_id.clone());
+        Self {
+            at: now.wall,
+            correlation_id: fired.or(given),
+            room: room.clone(),
+            user: message.map(|message| message.user.clone()),
+            message: message.map(|message| beginning(&message.text)).unwrap_or_default(),
+            end: End::Silence(silence.reason),
+            detail: silence.detail.to_string(),
+        }
+    }
+
+    /// Of a reply that is begun; its end is to be filled in.
+    pub fn of_plan(now: Moment, plan: &ReplyPlan) -> Self {
+        Self {
+            at: now.wall,
+            correlation_id: Some(plan.correlation_id.clone()),
+            room: plan.room.clone(),
+            user: plan.user.clone(),
+            message: beginning(&plan.original),
+            end: End::Reply(None),
+            detail: String::new(),
+        }
+    }
 }
 
 /// What came of a message.
@@ -91,7 +129,7 @@ impl Decisions {
 }
 
 /// A message's beginning, as it is kept.
-pub fn beginning(message: &str) -> String {
+fn beginning(message: &str) -> String {
     message.chars().take(MESSAGE_CHARACTERS).collect()
 }
 

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, Loaded, LogLevel, Warning};
+use crate::settings::{Overrules, Source};
 use crate::templates::keeper::Keeper;
 
 /// The chat bot of the Kryten group: reads CyTube chat from NATS, answers through an LLM, and
@@ -76,7 +77,9 @@ pub fn main() -> ExitCode {
         },
         None if arguments.validate_config => check_config(&arguments),
         None => match load(&arguments) {
-            Ok(loaded) => run::run(loaded),
+            Ok(loaded) => {
+                run::run(Source { path: arguments.config.clone(), overrules: arguments.overrules(), loaded })
+            }
             Err(code) => code,
         },
     }
@@ -88,15 +91,14 @@ fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
         say_error(&error.to_string());
         exit::code(exit::CONFIG)
     })?;
-    if let Some(level) = arguments.log_level {
-        loaded.config.log_level = level;
-        loaded.overrule("log_level", format!("\"{level}\""));
-    }
-    if arguments.dry_run {
-        loaded.config.testing.dry_run = true;
-        loaded.overrule("testing.dry_run", "true".to_owned());
-    }
+    arguments.overrules().put_over(&mut loaded);
     Ok(loaded)
+}
+
+impl Arguments {
+    fn overrules(&self) -> Overrules {
+        Overrules { log_level: self.log_level, dry_run: self.dry_run }
+    }
 }
 
 fn check_config(arguments: &Arguments) -> ExitCode {

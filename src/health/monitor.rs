@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::books::Books;
 use super::component::{Component, message};
 use super::progress::Progress;
-use super::snapshot::{PausedRoom, Snapshot};
+use super::snapshot::{PausedRoom, ProviderHealth, Snapshot};
 use super::state::ProviderStatus;
 use crate::clock::Moment;
 use crate::names::{ProviderName, Username};
@@ -96,6 +96,17 @@ impl HealthMonitor {
                 books.errors_of_the_hour.add(now);
             }
         });
+    }
+
+    /// These providers are configured from now on, in this order; those that were before keep their
+    /// status.
+    pub fn providers(&self, names: impl Iterator<Item = ProviderName>) {
+        let mut books = self.books();
+        let with_status = |name: ProviderName| {
+            let known = books.providers.iter().find(|known| known.name == name);
+            ProviderHealth { status: known.map_or(ProviderStatus::Unknown, |known| known.status), name }
+        };
+        books.providers = names.map(with_status).collect();
     }
 
     /// A provider's latest completed attempt, as the owner of its state sees it. A provider

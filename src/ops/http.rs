@@ -17,7 +17,10 @@ use super::guard::{self, Guard};
 use super::server;
 use crate::bus::wire::Identity;
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::context_log::ContextLog;
 use crate::health::{HealthMonitor, Snapshot, State as HealthState};
+use crate::settings::InForce;
 
 /// All that the pages are made of.
 #[derive(Debug, Clone)]
@@ -43,6 +46,12 @@ pub struct HttpState {
     /// Under which hosts, besides those that are loopback by name or address, we may be asked
     /// where we listen on loopback alone: the host that we are bound to, and the advertised one.
     pub own_hosts: Vec<String>,
+}
+
+impl HttpState {
+    fn facts(&self) -> Facts {
+        Facts::of(self.in_force.borrow().config(), self.contexts.len())
+    }
 }
 
 /// What the configuration says, as far as it is shown.
@@ -150,7 +159,7 @@ async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
         HealthState::Healthy | HealthState::Degraded => StatusCode::OK,
         HealthState::Failing => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let document = document::health(&state.identity, &state.facts, &snapshot);
+    let document = document::health(&state.identity, &state.facts(), &snapshot);
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, document.to_string()).into_response()
 }

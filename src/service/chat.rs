@@ -14,6 +14,7 @@ use crate::decider::{DeciderHandle, DeciderLoop, RoomQueue};
 use crate::intake::Intake;
 use crate::llm::Router;
 use crate::names::RoomName;
+use crate::ops::commands::Pauses;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
@@ -26,6 +27,8 @@ pub(super) struct Chat {
     /// Intakes, decider, outboxes, response log: in the order in which they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
+    /// Which rooms are paused.
+    pub pauses: Pauses,
     /// To be run as long as there is a link.
     pub robot_watch: RobotWatch,
     /// Reads the operator's templates.
@@ -40,8 +43,10 @@ impl Chat {
         keeper: &mut LinkKeeper,
         robot_notices: mpsc::Receiver<RobotNotice>,
     ) -> Self {
-        let Common { config, identity, clock, health, bus, shutdown } = common;
-        let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), *clock, health.clone());
+        let Common { config, in_force, identity, clock, health, bus, shutdown, .. } = common;
+        let pauses = Pauses::new(config.rooms.clone(), &config.state_dir);
+        let (mut decider_loop, decider, queues) = DeciderLoop::new(in_force.clone(), *clock, health.clone());
+        pauses.restore(clock.now(), decider_loop.decider(), health);
         let (robot_watch, robots) = RobotWatch::new(
             &config.rooms,
             bus.clone(),
@@ -89,6 +94,7 @@ impl Chat {
         Self {
             tasks,
             decider,
+            pauses,
             robot_watch,
             templates: template_reader.run().boxed(),
             warm_up: async move { warm_up.warm_up().await }.boxed(),

@@ -9,6 +9,7 @@ use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -80,6 +81,26 @@ impl SettingsHandle {
     }
 }
 
+/// Where the settings come from.
+#[derive(Debug)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// What it held at the start, with what the command line puts over it.
+    pub loaded: Loaded,
+    /// What the command line puts over it.
+    pub overrules: Overrules,
+}
+
+/// Reads the file again at each SIGHUP. Never returns.
+pub async fn reload_on(mut hang_up: Signal, settings: SettingsHandle) {
+    while hang_up.recv().await.is_some() {
+        info!("SIGHUP: reading the configuration again");
+        // What came of it is in the log.
+        let _ = settings.reload().await;
+    }
+}
+
 /// The task that owns the settings. See [`SettingsTask::run`].
 pub struct SettingsTask {
     path: PathBuf,
@@ -92,13 +113,8 @@ pub struct SettingsTask {
 
 impl SettingsTask {
     /// The owner of what was loaded from a file, how to ask it, and where to read what is in force.
-    pub fn new(
-        path: PathBuf,
-        loaded: Loaded,
-        overrules: Overrules,
-        clock: Clock,
-        health: HealthMonitor,
-    ) -> (Self, SettingsHandle, InForce) {
+    pub fn new(source: Source, clock: Clock, health: HealthMonitor) -> (Self, SettingsHandle, InForce) {
+        let Source { path, loaded, overrules } = source;
         let owner = Owner::new(loaded, overrules);
         let (in_force, reader) = watch::channel(Rules::new(owner.config().clone()));
         let (sender, requests) = mpsc::channel(WAITING);
@@ -129,7 +145,9 @@ impl SettingsTask {
         if let Ok(taken) = &result
             && !taken.changes.is_empty()
         {
-            self.in_force.send_replace(Rules::new(self.owner.config().clone()));
+            let config = self.owner.config();
+            self.health.providers(config.llm_providers.iter().map(|provider| provider.name.clone()));
+            self.in_force.send_replace(Rules::new(config.clone()));
         }
         (self, answer, result)
     }

@@ -97,7 +97,8 @@ impl Commands {
             Command::Health => self.system_health(),
             Command::Reload => return self.reload().await,
             Command::RecentContexts(limit) => {
-                let entries: Vec<Value> = self.contexts.recent(limit).iter().map(Context::beginnings).collect();
+                let entries: Vec<Value> =
+                    self.contexts.recent(limit).iter().map(Context::beginnings).collect();
                 json!({"entries": entries, "total": self.contexts.len()})
             }
             Command::Context(which) => {
@@ -132,9 +133,8 @@ impl Commands {
             }
             Command::Decisions { user, channel, limit } => {
                 let rooms = channel.map(|channel| self.pauses.named(&channel)).transpose()?;
-                let recent = self.operate(move |_, _, decisions| {
-                    decisions.recent(user.as_ref(), rooms.as_deref(), limit)
-                });
+                let recent = self
+                    .operate(move |_, _, decisions| decisions.recent(user.as_ref(), rooms.as_deref(), limit));
                 json!({"decisions": recent.await?.iter().map(documents::decision).collect::<Vec<_>>()})
             }
             Command::ForgetUser(user) => self.forget(user).await?,
@@ -194,7 +194,8 @@ impl Commands {
 
     async fn forget(&self, user: Username) -> Result<Value, Failed> {
         let (name, of_contexts) = (user.clone(), self.contexts.forget(&user));
-        let forgotten = self.operate(move |_, decider, decisions| (decider.forget(&user), decisions.forget(&user)));
+        let forgotten =
+            self.operate(move |_, decider, decisions| (decider.forget(&user), decisions.forget(&user)));
         let (lines, decisions) = forgotten.await?;
         Ok(json!({
             "username": name.as_str(), "lines_erased": lines, "contexts_erased": of_contexts,

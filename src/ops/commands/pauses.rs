@@ -33,9 +33,9 @@ pub struct Pauses {
 struct Saved {
     domain: String,
     channel: String,
-    /// None until it is resumed.
+    /// None until it is resumed. Seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<DateTime<Utc>>,
+    until: Option<i64>,
 }
 
 /// A room and when its pause ends.
@@ -75,7 +75,8 @@ impl Pauses {
         channel: Option<&str>,
         duration: Option<Duration>,
     ) -> Result<Value, String> {
-        self.change(decider, health, channel, move |now, decider, room| decider.pause(now, room, duration)).await
+        self.change(decider, health, channel, move |now, decider, room| decider.pause(now, room, duration))
+            .await
     }
 
     /// Lets the bot speak again in one room or all. The answer is what is still paused.
@@ -157,7 +158,8 @@ fn to_save(now: Moment, paused: &[Paused]) -> Vec<Saved> {
     let saved = |(room, pause): &Paused| Saved {
         domain: room.domain().to_owned(),
         channel: room.channel().to_owned(),
-        until: until(now, *pause),
+        // Rather a moment too long than too short.
+        until: until(now, *pause).map(|until| until.timestamp().saturating_add(1)),
     };
     paused.iter().map(saved).collect()
 }
@@ -180,7 +182,10 @@ fn lasting(
         let room = rooms.iter().find(is_it)?.clone();
         match until {
             None => Some((room, None)),
-            Some(until) => Some((room, Some((until - wall).to_std().ok().filter(|left| !left.is_zero())?))),
+            Some(until) => {
+                let left = DateTime::from_timestamp(until, 0)? - wall;
+                Some((room, Some(left.to_std().ok().filter(|left| !left.is_zero())?)))
+            }
         }
     })
 }
@@ -196,11 +201,16 @@ mod tests {
 
     #[test]
     fn a_room_is_found_by_name_token_or_with_its_domain() {
-        let rooms = vec![room("Movie Night"), RoomName::new("other.tv", "movie-night").expect("a room"), room("B")];
+        let rooms =
+            vec![room("Movie Night"), RoomName::new("other.tv", "movie-night").expect("a room"), room("B")];
         let pauses = Pauses::new(rooms, Path::new("/nowhere"));
-        for (name, expected) in
-            [("Movie Night", 2), ("MOVIE-NIGHT", 2), ("cytu.be/Movie Night", 1), ("other.tv/movie-night", 1), ("b", 1)]
-        {
+        for (name, expected) in [
+            ("Movie Night", 2),
+            ("MOVIE-NIGHT", 2),
+            ("cytu.be/Movie Night", 1),
+            ("other.tv/movie-night", 1),
+            ("b", 1),
+        ] {
             assert_eq!(pauses.named(name).map(|rooms| rooms.len()), Ok(expected), "{name}");
         }
         for name in ["c", "", "?"] {
@@ -227,9 +237,9 @@ mod tests {
         // A minute later by the wall clock than the pause, but the service has just started.
         let now = Moment { elapsed: Duration::from_secs(1), wall: at(35.0).wall };
         pauses.restore(now, &mut after.decider, &health);
-        let ends = Pause::Until(Duration::from_secs(31));
+        let ends = Pause::Until(Duration::from_secs(32));
         assert_eq!(paused(now, &after.decider), [(after.room.clone(), ends)]);
-        assert_eq!(lasting(at(65.0).wall, &pauses.rooms, saved).count(), 0, "it is over");
+        assert_eq!(lasting(at(66.0).wall, &pauses.rooms, saved).count(), 0, "it is over");
     }
 
     #[test]
@@ -252,6 +262,8 @@ mod tests {
     }
 
     fn iso_at(seconds: f64) -> String {
-        crate::clock::iso(start() + TimeDelta::from_std(Duration::from_secs_f64(seconds)).expect("a time span"))
+        crate::clock::iso(
+            start() + TimeDelta::from_std(Duration::from_secs_f64(seconds)).expect("a time span"),
+        )
     }
 }
