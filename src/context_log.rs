@@ -51,6 +51,11 @@ impl Context {
         }
     }
 
+    /// Of the message.
+    pub fn correlation_id(&self) -> &str {
+        &self.correlation_id
+    }
+
     /// The beginnings of it, for a list.
     pub fn beginnings(&self) -> Value {
         let mut entry = self.common(100);

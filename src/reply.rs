@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use chrono::Local;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use crate::bus::{Bus, subjects};
 use crate::chat::answer;
 use crate::chat::plan::ReplyPlan;
 use crate::chat::prompt::{self, Occasion, Prompt};
 use crate::clock::{Clock, Moment};
-use crate::llm::{GaveUp, Request, Router};
+use crate::context_log::{Context, ContextLog};
+use crate::llm::{Answer, GaveUp, Request, Router};
 use crate::names::RoomName;
 use crate::outbox::OutboxHandle;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
@@ -28,6 +30,10 @@ pub struct ReplyTools {
     pub clock: Clock,
     /// Where it is written what became of them.
     pub log: ResponseLog,
+    /// Where it is remembered what providers were asked, and where that is published.
+    pub contexts: ContextLog,
+    /// See `contexts`.
+    pub bus: Bus,
     /// Who is asked.
     pub router: Router,
     /// Where the lines go, by room.
@@ -62,7 +68,8 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
 /// `course` is told what becomes known on the way.
 async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Result<ReplyEnd, ReplyOutcome> {
     let config = plan.config();
-    let request = request(plan, course.prompt.insert(prompt(plan, tools).await?));
+    let prompt = course.prompt.insert(prompt(plan, tools).await?);
+    let request = request(plan, prompt);
     let ask = tools.router.ask(&request, config.handler_timeout);
     let answer = match tools.give_up.run_until_cancelled(ask).await {
         None => return Err(ReplyOutcome::Abandoned),
@@ -70,15 +77,38 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
         Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
         Some(Ok(answer)) => course.answer.insert(answer),
     };
+    let context = Context::new(tools.clock.now(), plan, prompt, answer);
+    let (end, ()) = tokio::join!(say(plan, tools, answer, &mut course.lines), publish(context, tools));
+    end
+}
+
+/// Checks, formats and says an answer. `said` is told the lines.
+async fn say(
+    plan: &ReplyPlan,
+    tools: &ReplyTools,
+    answer: &Answer,
+    said: &mut Vec<String>,
+) -> Result<ReplyEnd, ReplyOutcome> {
+    let config = plan.config();
     let lines =
         answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
-    course.lines.clone_from(&lines);
+    said.clone_from(&lines);
     if config.testing.dry_run || !config.testing.send_to_chat {
         info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
         return Err(ReplyOutcome::Silenced(Reason::DryRun));
     }
     let outbox = tools.outboxes.get(&plan.room).ok_or(ReplyOutcome::Failed(Reason::Internal))?;
     Ok(outbox.say(lines, plan.correlation_id.clone()).await)
+}
+
+/// Remembers what was asked and answered, and publishes it for whoever watches.
+async fn publish(context: Context, tools: &ReplyTools) {
+    let published = context.published().to_string().into_bytes();
+    let correlation_id = context.correlation_id().to_owned();
+    tools.contexts.add(context);
+    if let Err(error) = tools.bus.publish_about(subjects::CONTEXT_LOG, published, &correlation_id).await {
+        debug!(%error, "a context is not published");
+    }
 }
 
 async fn prompt(plan: &ReplyPlan, tools: &ReplyTools) -> Result<Prompt, ReplyOutcome> {

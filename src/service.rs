@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::about::AboutUs;
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
@@ -25,7 +26,7 @@ use crate::settings::{SettingsTask, Source, reload_on};
 use crate::shutdown::{LAST_MOMENT, Shutdown, Signals, StopReason};
 use crate::tasks::{Task, spawn};
 use chat::Chat;
-use parts::{Common, about, commands, controls, http_state, identity, listen};
+use parts::{Common, commands, controls, http_state, identity, listen};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
@@ -134,7 +135,7 @@ impl Service {
 
         // What we say about ourselves: lifecycle, then heartbeat, then ready.
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let about = about(config, address);
+        let about = AboutUs::new(common.in_force.clone(), address);
         let (ready, is_ready) = watch::channel(false);
         let beat_now = config.service.enable_heartbeats.then(BeatNow::default);
         let (farewell, stop_beating) = (CancellationToken::new(), CancellationToken::new());
@@ -142,8 +143,7 @@ impl Service {
             let publisher = HeartbeatPublisher {
                 identity: (**identity).clone(),
                 about: about.clone(),
-                interval: config.service.heartbeat_interval,
-                spam_detection: config.spam_detection.enabled,
+                in_force: common.in_force.clone(),
                 bus: bus.clone(),
                 clock,
                 health: health.clone(),

@@ -148,8 +148,36 @@ impl Bus {
     /// # Errors
     /// When the link is down or unproven, the client takes nothing, or the message is refused.
     pub async fn publish(&self, subject: &str, payload: Vec<u8>) -> Result<(), PublishError> {
+        self.publish_with(subject, payload, HeaderMap::new()).await
+    }
+
+    /// The same, with the correlation id of the chat message that it is about.
+    ///
+    /// # Errors
+    /// See [`Bus::publish`].
+    pub async fn publish_about(
+        &self,
+        subject: &str,
+        payload: Vec<u8>,
+        correlation_id: &str,
+    ) -> Result<(), PublishError> {
+        self.publish_with(subject, payload, headers(correlation_id)).await
+    }
+
+    async fn publish_with(
+        &self,
+        subject: &str,
+        payload: Vec<u8>,
+        headers: HeaderMap,
+    ) -> Result<(), PublishError> {
         let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
-        match timeout(PUBLISH_TIMEOUT, client.publish(subject.to_owned(), payload.into())).await {
+        let publishing = async {
+            match headers.is_empty() {
+                true => client.publish(subject.to_owned(), payload.into()).await,
+                false => client.publish_with_headers(subject.to_owned(), headers, payload.into()).await,
+            }
+        };
+        match timeout(PUBLISH_TIMEOUT, publishing).await {
             Err(_) => Err(PublishError::Stuck),
             // The client has ended with its connection.
             Ok(Err(error)) if error.kind() == PublishErrorKind::Send => Err(PublishError::LinkDown),
@@ -173,9 +201,7 @@ impl Bus {
 
         let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         let mut request = async_nats::Request::new().payload(payload.into()).timeout(Some(patience));
-        if let Some(id) = correlation_id.and_then(|id| id.parse::<async_nats::HeaderValue>().ok()) {
-            let mut headers = HeaderMap::new();
-            headers.insert(CORRELATION_HEADER, id);
+        if let Some(headers) = correlation_id.map(headers).filter(|headers| !headers.is_empty()) {
             request = request.headers(headers);
         }
         match client.send_request(subject.to_owned(), request).await {
@@ -198,4 +224,13 @@ impl Bus {
         let fresh = timeout(FRESH_PATIENCE, link.wait_for(is_fresh)).await.ok()?.ok()?;
         fresh.client.clone()
     }
+}
+
+/// The header with a correlation id; none when the id can't stand in one.
+fn headers(correlation_id: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(id) = correlation_id.parse::<async_nats::HeaderValue>() {
+        headers.insert(CORRELATION_HEADER, id);
+    }
+    headers
 }

@@ -14,7 +14,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::bus::wire::{self, About, GroupRestart, Identity, Occasion};
+use crate::about::AboutUs;
+use crate::bus::wire::{self, GroupRestart, Identity, Occasion};
 use crate::bus::{Bus, PublishError, subjects};
 use crate::clock::{Clock, Moment};
 use crate::health::{Component, HealthMonitor, cut};
@@ -30,7 +31,7 @@ pub struct LifecycleParts {
     /// Who we are.
     pub identity: Identity,
     /// What we say about ourselves.
-    pub about: About,
+    pub about: AboutUs,
     /// Whether we are on the discovery subject and answer polls and robot starts.
     pub discovery: bool,
     /// Whether a group restart ends us.
@@ -197,6 +198,7 @@ impl Lifecycle {
 
     async fn announce(&mut self, now: Moment, occasion: Occasion) {
         let LifecycleParts { identity, about, bus, .. } = &self.parts;
+        let about = &about.now();
         let connection = bus.link().connection;
         let startup = bus
             .publish(

@@ -43,7 +43,7 @@ impl Chat {
         keeper: &mut LinkKeeper,
         robot_notices: mpsc::Receiver<RobotNotice>,
     ) -> Self {
-        let Common { config, in_force, identity, clock, health, bus, shutdown, .. } = common;
+        let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
         let pauses = Pauses::new(config.rooms.clone(), &config.state_dir);
         let (mut decider_loop, decider, queues) = DeciderLoop::new(in_force.clone(), *clock, health.clone());
         pauses.restore(clock.now(), decider_loop.decider(), health);
@@ -82,6 +82,8 @@ impl Chat {
             templates,
             clock: *clock,
             log,
+            contexts: contexts.clone(),
+            bus: bus.clone(),
             router,
             outboxes: Arc::new(handles),
             give_up: shutdown.give_up.clone(),

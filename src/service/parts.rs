@@ -1,6 +1,5 @@
 //! The parts that the service is put together from.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -10,7 +9,7 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use crate::bus::link::LinkKeeper;
-use crate::bus::wire::{About, Endpoint, Endpoints, Identity, Model};
+use crate::bus::wire::Identity;
 use crate::bus::{Bus, subjects};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -63,45 +62,6 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
         instance_id: Uuid::new_v4().to_string(),
         started: clock.now(),
     }
-}
-
-/// What is said about us: only what is there, and only where others reach it.
-pub(super) fn about(config: &Config, http: Option<SocketAddr>) -> About {
-    let endpoints = http.and_then(|address| endpoints(config, address));
-    let features = [
-        ("chat", true),
-        ("media_change", config.media_change.enabled),
-        ("auto_participation", config.auto_participation.enabled),
-        ("http", endpoints.is_some()),
-    ];
-    let features = features.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect();
-    About {
-        personality: config.personality.character_name.clone(),
-        providers: config
-            .llm_providers
-            .iter()
-            .map(|provider| Model { name: provider.name.clone(), model: provider.model.clone() })
-            .collect(),
-        triggers_loaded: config.triggers.len(),
-        channels: config.rooms.clone(),
-        features,
-        heartbeat_interval_seconds: config.service.heartbeat_interval.as_secs(),
-        endpoints,
-    }
-}
-
-fn endpoints(config: &Config, bound: SocketAddr) -> Option<Endpoints> {
-    let advertised = config.metrics.advertise.as_ref().and_then(|advertise| {
-        let (host, port) = advertise.rsplit_once(':')?;
-        Some((Some(host.to_owned()), port.parse().ok()?))
-    });
-    let (host, port) = match advertised {
-        Some(advertised) => advertised,
-        None if bound.ip().to_canonical().is_loopback() => return None,
-        None => (None, bound.port()),
-    };
-    let path = config.metrics.health_path.clone();
-    Some(Endpoints { health: Endpoint { host, port, path }, metrics: None })
 }
 
 /// What the HTTP pages are made of.
