@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::chat::rules::Rules;
 use crate::clock::Clock;
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Loaded};
 use crate::health::{Component, HealthMonitor};
 
 pub use change::{Change, PERSONALITY_FIELDS, RATE_LIMIT_FIELDS, Refused, TRIGGER_FIELDS};
@@ -135,6 +135,7 @@ impl SettingsTask {
     }
 
     fn make(mut self, request: Request) -> (Self, Answer, Result<Taken, NotChanged>) {
+        let is_reload = matches!(request, Request::Reload(_));
         let (answer, result) = match request {
             Request::Reload(answer) => (answer, self.reload()),
             Request::Change(change, answer) => {
@@ -149,6 +150,9 @@ impl SettingsTask {
             self.health.providers(config.llm_providers.iter().map(|provider| provider.name.clone()));
             self.in_force.send_replace(Rules::new(config.clone()));
         }
+        if is_reload && let Ok(taken) = &result {
+            tell(taken);
+        }
         (self, answer, result)
     }
 
@@ -158,11 +162,7 @@ impl SettingsTask {
         let fault = loaded.is_err().then(|| "the last reload failed: the file can't be used".to_owned());
         self.health.condition(now, Component::Config, "reload", fault, None);
         match loaded {
-            Ok(loaded) => {
-                let taken = self.owner.reload(loaded);
-                tell(&taken, self.owner.config());
-                Ok(taken)
-            }
+            Ok(loaded) => Ok(self.owner.reload(loaded)),
             Err(failure) => {
                 let lines: Vec<String> = failure.to_string().lines().map(str::to_owned).collect();
                 for problem in &lines {
@@ -176,7 +176,7 @@ impl SettingsTask {
 }
 
 /// One line for each thing that an operator should know.
-fn tell(taken: &Taken, config: &Config) {
+fn tell(taken: &Taken) {
     for warning in &taken.warnings {
         warn!("{warning}");
     }
@@ -190,5 +190,5 @@ fn tell(taken: &Taken, config: &Config) {
     if taken.commands_undone {
         warn!("what was changed by command is as in the file again");
     }
-    info!(changes = taken.changes.len(), dry_run = config.testing.dry_run, "configuration reloaded");
+    info!(changes = taken.changes.len(), "configuration reloaded");
 }
