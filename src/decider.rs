@@ -28,6 +28,7 @@ use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::reply::ReplyTools;
 use crate::response_log::{Course, Record};
 use crate::shutdown::Shutdown;
+use crate::spend_book::SpendBook;
 use handle::Note;
 
 pub use handle::DeciderHandle;
@@ -41,6 +42,7 @@ pub type RoomQueue = mpsc::Sender<ChatMessage>;
 pub struct DeciderLoop {
     decider: Decider,
     config: Arc<Config>,
+    spend: SpendBook,
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, ChatMessage)>>,
     replies: JoinSet<ReplyEnd>,
@@ -54,6 +56,7 @@ impl DeciderLoop {
     /// The loop, how to talk to it, and the queue of each room in the configuration's order.
     pub fn new(
         config: Arc<Config>,
+        spend: SpendBook,
         clock: Clock,
         health: HealthMonitor,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
@@ -70,7 +73,8 @@ impl DeciderLoop {
         let decider = Decider::new(Rules::new(config.clone()), clock.now(), rand::random());
         let progress = health.progress(Component::Decider);
         let (replies, tickets) = (JoinSet::new(), HashMap::new());
-        let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
+        let decider =
+            Self { decider, config, spend, notes, queues, replies, tickets, clock, health, progress };
         (decider, handle, senders)
     }
 
@@ -135,8 +139,9 @@ impl DeciderLoop {
 
     fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
         let now = self.clock.now();
+        let spend = |user: Option<&Username>| self.spend.near(now, user);
         // One message that trips over a bug costs one reply, not the service.
-        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &|_| None)));
+        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &spend)));
         let Ok(decision) = decision else {
             error!(%room, "deciding on a message panicked; this is a bug, please report it");
             self.health.reply_fired(now);

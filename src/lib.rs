@@ -22,6 +22,7 @@ pub mod response_log;
 pub mod robot;
 pub mod service;
 pub mod shutdown;
+pub mod spend_book;
 pub mod state_file;
 pub mod tasks;
 pub mod templates;
