@@ -24,6 +24,7 @@ mod robot;
 mod rooms;
 mod shape;
 mod shutdown;
+mod spend;
 mod templates;
 mod toggles;
 
