@@ -173,7 +173,8 @@ impl Bus {
 
         let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         let mut request = async_nats::Request::new().payload(payload.into()).timeout(Some(patience));
-        if let Some(id) = correlation_id.and_then(|id| id.parse::<async_nats::HeaderValue>().ok()) {
+        let id = correlation_id.filter(|id| !id.is_empty());
+        if let Some(id) = id.and_then(|id| id.parse::<async_nats::HeaderValue>().ok()) {
             let mut headers = HeaderMap::new();
             headers.insert(CORRELATION_HEADER, id);
             request = request.headers(headers);
