@@ -25,11 +25,12 @@ use crate::chat::event::change::RoomChange;
 use crate::chat::plan::{Decision, Silence};
 use crate::clock::Clock;
 use crate::health::{Component, HealthMonitor, Progress};
-use crate::names::RoomName;
+use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyEnd};
 use crate::reply::ReplyTools;
 use crate::settings::InForce;
 use crate::shutdown::Shutdown;
+use crate::spend_book::SpendBook;
 use handle::Note;
 use replies::InHand;
 
@@ -41,6 +42,7 @@ pub struct DeciderLoop {
     decider: Decider,
     decisions: Decisions,
     in_force: InForce,
+    spend: SpendBook,
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, RoomInput)>>,
     replies: JoinSet<ReplyEnd>,
@@ -54,6 +56,7 @@ impl DeciderLoop {
     /// The loop, how to talk to it, and the queue of each room in the configuration's order.
     pub fn new(
         mut in_force: InForce,
+        spend: SpendBook,
         clock: Clock,
         health: HealthMonitor,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
@@ -73,6 +76,7 @@ impl DeciderLoop {
             decider,
             decisions: Decisions::default(),
             in_force,
+            spend,
             notes,
             queues,
             replies: JoinSet::new(),
@@ -165,8 +169,9 @@ impl DeciderLoop {
 
     fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
         let now = self.clock.now();
+        let spend = |user: Option<&Username>| self.spend.near(now, user);
         // One message that trips over a bug costs one reply, not the service.
-        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &|_| None)));
+        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &spend)));
         let Ok(decision) = decision else {
             error!(%room, "deciding on a message panicked; this is a bug, please report it");
             self.book_panic();
@@ -188,7 +193,8 @@ impl DeciderLoop {
     /// Takes a change in a room, and comments on a new film.
     fn take(&mut self, room: &RoomName, change: RoomChange, tools: &ReplyTools) {
         let now = self.clock.now();
-        let changed = catch_unwind(AssertUnwindSafe(|| self.decider.on_event(now, room, change, &|_| None)));
+        let spend = |user: Option<&Username>| self.spend.near(now, user);
+        let changed = catch_unwind(AssertUnwindSafe(|| self.decider.on_event(now, room, change, &spend)));
         let Ok(changed) = changed else {
             error!(%room, "taking a change in a room panicked; this is a bug, please report it");
             self.book_panic();

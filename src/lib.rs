@@ -25,6 +25,7 @@ pub mod robot;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
+pub mod spend_book;
 pub mod state_file;
 pub mod tasks;
 pub mod templates;

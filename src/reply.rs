@@ -74,6 +74,7 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
     let answer = match tools.give_up.run_until_cancelled(ask).await {
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
+        Some(Err(GaveUp::Spent(limit))) => return Err(ReplyOutcome::Silenced(limit)),
         Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
         Some(Ok(answer)) => course.answer.insert(answer),
     };
@@ -130,6 +131,7 @@ pub fn occasion(now: Moment) -> Occasion {
 /// What is asked for a plan.
 pub fn request(plan: &ReplyPlan, prompt: &Prompt) -> Request {
     Request {
+        for_whom: plan.user.clone(),
         correlation_id: plan.correlation_id.clone(),
         system: prompt.system.clone(),
         user: prompt.user.clone(),

@@ -83,7 +83,7 @@ struct Service {
     deadline: Duration,
     shutdown: Shutdown,
     health: HealthMonitor,
-    /// Intakes, decider, outboxes, response log: each ends by itself once those before it have ended.
+    /// Intakes, decider, outboxes, spend writer, response log: each ends by itself once those before it have ended.
     work: Vec<Task>,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,

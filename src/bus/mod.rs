@@ -229,7 +229,9 @@ impl Bus {
 /// The header with a correlation id; none when the id can't stand in one.
 fn headers(correlation_id: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if let Ok(id) = correlation_id.parse::<async_nats::HeaderValue>() {
+    if let Ok(id) = correlation_id.parse::<async_nats::HeaderValue>()
+        && !correlation_id.is_empty()
+    {
         headers.insert(CORRELATION_HEADER, id);
     }
     headers

@@ -219,10 +219,15 @@ impl Decider {
         Ticket(self.last_ticket)
     }
 
-    /// The message's own id, else a new one.
+    /// The message's own id, else a new one, or an empty one where none is to be made.
     fn correlation_id(&mut self, known: Option<&String>) -> String {
-        let new = || uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string();
-        known.cloned().unwrap_or_else(new)
+        match known {
+            Some(id) => id.clone(),
+            None if self.rules.config().error_handling.generate_correlation_ids => {
+                uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string()
+            }
+            None => String::new(),
+        }
     }
 
     /// There are as many rooms as are configured.

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use tokio::sync::Notify;
 
 use super::attempt::Attempt;
+use super::charge::usage;
 use super::client::LazyClient;
 use super::endpoint::Endpoint;
 use super::failure::{Failure, Kind};
@@ -14,10 +15,13 @@ use super::order::{order, preferring};
 use super::plan::{Candidate, Plan, Step};
 use super::provider::ProviderState;
 use super::{Answer, Completion, GaveUp, Request};
+use crate::chat::spend::{Call, estimated_tokens};
 use crate::clock::{Clock, Moment};
-use crate::config::{CircuitBreaker, ProviderConfig, RetryStrategy};
+use crate::config::{Config, ProviderConfig, RetryStrategy};
 use crate::health::HealthMonitor;
 use crate::names::ProviderName;
+use crate::outcome::Reason;
+use crate::spend_book::{OpenCall, SpendBook};
 
 /// Asks providers. Cheap to clone; all clones share connections and what is known of the
 /// providers.
@@ -33,7 +37,8 @@ struct Inner {
     strategy: RetryStrategy,
     shared: Mutex<Shared>,
     probe_ended: Notify,
-    client: LazyClient,
+    client: Arc<LazyClient>,
+    spend: SpendBook,
     health: HealthMonitor,
     clock: Clock,
 }
@@ -47,35 +52,32 @@ struct Shared {
 
 impl Router {
     /// Prepares everything but the HTTP client, which [`Router::warm_up`] or the first call
-    /// makes.
-    pub fn new(
-        providers: &[ProviderConfig],
-        preference: &[ProviderName],
-        strategy: RetryStrategy,
-        breaker: CircuitBreaker,
-        health: HealthMonitor,
-        clock: Clock,
-    ) -> Self {
-        let mut unusable: Vec<String> = providers
+    /// makes. `spend` is asked before each call.
+    pub fn new(config: &Config, spend: SpendBook, health: HealthMonitor, clock: Clock) -> Self {
+        let mut unusable: Vec<String> = config
+            .llm_providers
             .iter()
             .filter_map(|provider| Some(format!("{}: {}", provider.name, provider.usable.as_ref().err()?)))
             .collect();
         let mut endpoints = Vec::new();
-        for provider in order(providers, preference) {
+        for provider in order(&config.llm_providers, &config.default_provider_priority) {
             match Endpoint::new(provider) {
                 Ok(endpoint) => endpoints.push(endpoint),
                 Err(reason) => unusable.push(format!("{}: {reason}", provider.name)),
             }
         }
-        let state = |endpoint: &Endpoint| ProviderState::new(endpoint.config().name.clone(), breaker.clone());
+        let state = |endpoint: &Endpoint| {
+            ProviderState::new(endpoint.config().name.clone(), config.circuit_breaker.clone())
+        };
         let states = endpoints.iter().map(state).collect();
         let inner = Inner {
-            client: LazyClient::new(endpoints.iter().any(Endpoint::is_encrypted)),
+            client: Arc::new(LazyClient::new(endpoints.iter().any(Endpoint::is_encrypted))),
             endpoints,
             unusable,
-            strategy,
+            strategy: config.retry_strategy.clone(),
             shared: Mutex::new(Shared { states, random: rand::make_rng() }),
             probe_ended: Notify::new(),
+            spend,
             health,
             clock,
         };
@@ -83,10 +85,13 @@ impl Router {
         Self(Arc::new(inner))
     }
 
-    /// Makes the HTTP client ahead of the first call.
-    pub async fn warm_up(&self) {
-        if let Err(failure) = self.0.client.get().await {
-            tracing::warn!(%failure, "the HTTP client can't be made yet; each call tries again");
+    /// Makes the HTTP client ahead of the first call. Holds nothing else of the router.
+    pub fn warm_up(&self) -> impl Future<Output = ()> + use<> {
+        let client = self.0.client.clone();
+        async move {
+            if let Err(failure) = client.get().await {
+                tracing::warn!(%failure, "the HTTP client can't be made yet; each call tries again");
+            }
         }
     }
 
@@ -102,6 +107,7 @@ impl Router {
     /// When nobody answered.
     pub async fn ask(&self, request: &Request, time: Duration) -> Result<Answer, GaveUp> {
         let inner = &self.0;
+        let prompt_tokens = estimated_tokens(&request.system) + estimated_tokens(&request.user);
         let mut plan = Plan::new(
             inner.strategy.clone(),
             inner.candidates(request.preferred_provider.as_ref()),
@@ -114,7 +120,14 @@ impl Router {
                 Step::Call { provider, timeout, attempt, probe } => {
                     let _slot = probe.then(|| ProbeSlot { inner: inner.clone(), provider });
                     let attempt = Attempt { request, provider, timeout, number: attempt, probe };
-                    match inner.call(&attempt).await {
+                    let open_call = match inner.reserve(&attempt, prompt_tokens).await {
+                        Ok(open_call) => open_call,
+                        Err(limit) => {
+                            plan.denied(limit);
+                            continue;
+                        }
+                    };
+                    match inner.call(&attempt, open_call).await {
                         Ok(answer) => return Ok(answer),
                         Err(failure) => inner.plan_failed(&mut plan, failure),
                     }
@@ -148,7 +161,18 @@ impl Inner {
         plan.failed(now, failure, &mut self.lock().random);
     }
 
-    async fn call(&self, attempt: &Attempt<'_>) -> Result<Answer, Failure> {
+    async fn reserve(&self, attempt: &Attempt<'_>, prompt_tokens: u64) -> Result<OpenCall, Reason> {
+        let endpoint = &self.endpoints[attempt.provider];
+        let call = Call {
+            user: attempt.request.for_whom.as_ref(),
+            prompt_tokens,
+            max_tokens: endpoint.max_tokens(),
+            price: endpoint.config().price,
+        };
+        self.spend.reserve(call).await
+    }
+
+    async fn call(&self, attempt: &Attempt<'_>, open_call: OpenCall) -> Result<Answer, Failure> {
         let began = self.clock.now().elapsed;
         let endpoint = &self.endpoints[attempt.provider];
         let call = async { endpoint.call(self.client.get().await?, attempt.request, &self.clock).await };
@@ -156,6 +180,7 @@ impl Inner {
             let seconds = attempt.timeout.as_secs_f64();
             Err(Failure::new(Kind::Timeout, &format!("no whole answer within {seconds:.1} s")))
         });
+        open_call.settle(usage(&result));
         let latency = self.clock.now().elapsed.saturating_sub(began);
         self.record(latency, attempt, endpoint, &result);
         let Completion { text, tokens, cut_by_token_limit } = result?;
@@ -207,7 +232,13 @@ impl Inner {
             let _shared = self.lock();
             self.health.providers_exhausted(self.clock.now());
         }
-        tracing::warn!(correlation_id = ?request.correlation_id, reason = %gave_up, "no provider answered");
+        let correlation_id = &request.correlation_id;
+        match gave_up {
+            GaveUp::Spent(_) => {
+                tracing::info!(?correlation_id, reason = %gave_up, "no provider may be asked")
+            }
+            _ => tracing::warn!(?correlation_id, reason = %gave_up, "no provider answered"),
+        }
         gave_up
     }
 

@@ -76,6 +76,16 @@ struct Details {
     detail: String,
 }
 
+impl RateLimit {
+    fn allowed() -> Self {
+        Self { allowed: true, reason: "allowed", retry_after: 0, details: Details::default() }
+    }
+
+    fn held_back(reason: Reason) -> Self {
+        Self { allowed: false, reason: reason.as_str(), ..Self::allowed() }
+    }
+}
+
 impl<'a> Record<'a> {
     /// Of a reply that was begun.
     pub fn of_reply(now: Moment, plan: &'a ReplyPlan, course: &'a Course, outcome: ReplyOutcome) -> Self {
@@ -102,6 +112,10 @@ impl<'a> Record<'a> {
                 total: tokens.total,
             }),
             latency_ms: answer.map(|answer| u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX)),
+            rate_limit: match reason {
+                Some(limit) if limit.is_spend_limit() => RateLimit::held_back(limit),
+                _ => RateLimit::allowed(),
+            },
             reason: reason.map(Reason::as_str),
             ..Self::begun(now, &plan.room, &plan.trigger, &plan.correlation_id, outcome)
         }
@@ -125,10 +139,9 @@ impl<'a> Record<'a> {
             input_message: message.map_or("", |message| &message.text),
             cleaned_message: &fired.message,
             rate_limit: RateLimit {
-                allowed: false,
-                reason: silence.reason.as_str(),
                 retry_after,
                 details: Details { detail: silence.detail.to_string() },
+                ..RateLimit::held_back(silence.reason)
             },
             reason: Some(silence.reason.as_str()),
             ..Self::begun(now, room, &fired.trigger, &fired.correlation_id, "silenced")
@@ -161,12 +174,7 @@ impl<'a> Record<'a> {
             model: None,
             tokens: None,
             latency_ms: None,
-            rate_limit: RateLimit {
-                allowed: true,
-                reason: "allowed",
-                retry_after: 0,
-                details: Details::default(),
-            },
+            rate_limit: RateLimit::allowed(),
             outcome,
             reason: None,
         }

@@ -19,12 +19,13 @@ use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
+use crate::spend_book::SpendBook;
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
-    /// Intakes, decider, outboxes, response log: in the order in which they end.
+    /// Intakes, decider, outboxes, spend writer, response log: in the order in which they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
     /// Which rooms are paused.
@@ -44,8 +45,10 @@ impl Chat {
         robot_notices: mpsc::Receiver<RobotNotice>,
     ) -> Self {
         let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
+        let (spend, spend_writer) = SpendBook::open(config, *clock);
         let pauses = Pauses::new(config.rooms.clone(), &config.state_dir);
-        let (mut decider_loop, decider, queues) = DeciderLoop::new(in_force.clone(), *clock, health.clone());
+        let (mut decider_loop, decider, queues) =
+            DeciderLoop::new(in_force.clone(), spend.clone(), *clock, health.clone());
         pauses.restore(clock.now(), decider_loop.decider(), health);
         let (robot_watch, robots) = RobotWatch::new(
             &config.rooms,
@@ -67,15 +70,8 @@ impl Chat {
                 give_up: shutdown.give_up.clone(),
             },
         );
-        let router = Router::new(
-            &config.llm_providers,
-            &config.default_provider_priority,
-            config.retry_strategy.clone(),
-            config.circuit_breaker.clone(),
-            health.clone(),
-            *clock,
-        );
-        let warm_up = router.clone();
+        let router = Router::new(config, spend, health.clone(), *clock);
+        let warm_up = router.warm_up().boxed();
         let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
         let (log, log_writer) = ResponseLog::new(&config.testing, *clock, health.clone());
         let tools = ReplyTools {
@@ -92,15 +88,9 @@ impl Chat {
         let mut tasks = intakes(common, queues, keeper);
         tasks.push(spawn("decider", shutdown, decider_loop.run(tools, shutdown.clone())));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
+        tasks.extend(spend_writer.map(|writer| spawn("spend writer", shutdown, writer.run())));
         tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
-        Self {
-            tasks,
-            decider,
-            pauses,
-            robot_watch,
-            templates: template_reader.run().boxed(),
-            warm_up: async move { warm_up.warm_up().await }.boxed(),
-        }
+        Self { tasks, decider, pauses, robot_watch, templates: template_reader.run().boxed(), warm_up }
     }
 }
 

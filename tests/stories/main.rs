@@ -33,6 +33,7 @@ mod shape;
 mod shutdown;
 mod silences;
 mod spam;
+mod spend;
 mod templates;
 mod toggles;
 mod triggers;
