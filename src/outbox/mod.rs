@@ -212,13 +212,13 @@ impl Outbox {
             wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
         let (bus, clock) = (self.tools.bus.clone(), self.tools.clock);
         Box::pin(async move {
-            let (asked, connection) = (clock.now().elapsed, bus.link().connection);
+            let asked = clock.now().elapsed;
             let subject = subjects::ROBOT_COMMAND;
             let reply = bus.request(subject, payload, correlation_id.as_deref(), ROBOT_TIMEOUT).await;
             let outcome = match reply {
                 Ok(Reply::Answered(answer)) => Ok(Said::Answered(answer)),
                 Ok(Reply::NoResponders) => Ok(Said::NoResponders),
-                Ok(Reply::TimedOut) => {
+                Ok(Reply::TimedOut { connection }) => {
                     // The line was handed over within a second, or never; an early end of the waiting
                     // proves nothing by itself.
                     let since = asked + ROBOT_TIMEOUT / 2;
