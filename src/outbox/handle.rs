@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::Tools;
+use super::before::Words;
 use super::line::Batch;
 use crate::clock::Clock;
 use crate::health::{Component, HealthMonitor};
@@ -40,7 +41,7 @@ impl OutboxHandle {
     }
 
     /// Hands in a reply and waits for what becomes of it.
-    pub async fn say(&self, parts: Vec<String>, correlation_id: String) -> ReplyEnd {
+    pub async fn say(&self, parts: Vec<String>, words: Words, correlation_id: String) -> ReplyEnd {
         let wanted = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let Ok(places) = self.places.clone().try_acquire_many_owned(wanted) else {
             let why = format!("{}: full", self.room.channel());
@@ -51,7 +52,7 @@ impl OutboxHandle {
         };
         let (respond, outcome) = oneshot::channel();
         let handed_over = self.clock.now().elapsed;
-        let batch = Batch { parts, correlation_id, handed_over, respond, places };
+        let batch = Batch { parts, words, correlation_id, handed_over, respond, places };
         if self.batches.send(batch).await.is_err() {
             return ReplyEnd::silent(ReplyOutcome::Abandoned);
         }

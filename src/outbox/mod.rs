@@ -1,6 +1,7 @@
 //! Sending: one outbox a room. It keeps the gaps, keeps a reply's lines together, speaks only on
 //! a fresh proof of the link, and never says a line twice.
 
+mod before;
 mod handle;
 pub mod heard;
 pub mod line;
@@ -24,9 +25,11 @@ use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::RoomName;
 use crate::robot::RoomRobot;
+use before::Verdict;
 use line::{Batch, Lines};
 use sending::Answers;
 
+pub use before::Words;
 pub use handle::OutboxHandle;
 
 /// What the outbox of a room needs besides the room.
@@ -58,9 +61,9 @@ pub struct Outbox {
     /// When the latest line was handed to the bus, since start.
     last_said: Option<Duration>,
     robot_has_answered: bool,
-    /// Whether the latest line found no robot: then they are tried one at a time, so that none
-    /// overtakes another when the robot comes.
-    nobody_there: bool,
+    /// Whether the next line waits until no line is out: because the latest found no robot, so that
+    /// none overtakes another when the robot comes; or because it hangs on what is out.
+    one_at_a_time: bool,
     progress: Progress,
 }
 
@@ -78,7 +81,7 @@ impl Outbox {
             lines,
             last_said: None,
             robot_has_answered: false,
-            nobody_there: false,
+            one_at_a_time: false,
             progress,
         };
         (outbox, handle)
@@ -107,12 +110,21 @@ impl Outbox {
                 },
                 ready = Self::ready(
                     &mut self.lines, &mut self.robot, &self.tools, self.last_said
-                ), if !self.nobody_there || answers.is_empty() => {
-                    if ready && let Some(line) = self.lines.pop() {
-                        answers.push(self.say(line));
+                ), if !self.one_at_a_time || answers.is_empty() => {
+                    if ready {
+                        self.take_turn(&mut answers);
                     }
                 }
             }
+        }
+    }
+
+    /// The first line's turn has come.
+    fn take_turn(&mut self, answers: &mut Answers) {
+        match self.lines.judge(self.tools.clock.now().elapsed, &self.tools.config.validation) {
+            Verdict::Say => answers.extend(self.lines.pop().map(|line| self.say(line))),
+            Verdict::Wait => self.one_at_a_time = true,
+            Verdict::Reject(outcome) => self.lines.reject(outcome),
         }
     }
 

@@ -71,7 +71,7 @@ impl Outbox {
     pub(super) fn answered(&mut self, answered: Answered) {
         let Answered { line, outcome } = answered;
         self.progress.begin(self.tools.clock.now());
-        self.nobody_there = matches!(outcome, Ok(Said::NoResponders));
+        self.one_at_a_time = matches!(outcome, Ok(Said::NoResponders));
         match outcome {
             Ok(Said::Answered(answer)) => self.robot_said(&line, &answer),
             Ok(Said::NoResponders) => {
