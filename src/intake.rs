@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::bus::subscription::{Message, Subscription};
 use crate::chat::clock_check::ClockCheck;
@@ -33,6 +33,8 @@ pub struct Intake {
     warned: HashMap<(&'static str, &'static str), Moment>,
     warned_of_domain: bool,
     clock_check: ClockCheck,
+    /// Once a stop was asked for: how many chat messages were refused since.
+    refused: Option<u64>,
 }
 
 impl Intake {
@@ -53,25 +55,36 @@ impl Intake {
             warned: HashMap::new(),
             warned_of_domain: false,
             clock_check: ClockCheck::default(),
+            refused: None,
         }
     }
 
-    /// Takes messages until a stop is asked for; then the subscription is dropped.
+    /// Takes messages until a stop is asked for; then it unsubscribes, and counts what it has not
+    /// come to as abandoned.
     pub async fn run(mut self, mut subscription: Subscription, stop_taking: CancellationToken) {
         while let Some(Some(message)) = stop_taking.run_until_cancelled(subscription.next()).await {
             self.progress.begin(self.clock.now());
             #[cfg(feature = "test-hooks")]
             crate::test_hooks::stall("intake", &String::from_utf8_lossy(message.payload())).await;
-            // One event that trips over a bug costs one event, not the service.
-            if catch_unwind(AssertUnwindSafe(|| self.take(&message))).is_err() {
-                error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
-                self.health.message_malformed("panic");
-            }
+            self.take(&message);
             self.progress.end();
+        }
+        self.refused = Some(0);
+        subscription.into_rest().for_each(|message| self.take(&message));
+        if let Some(messages) = self.refused.filter(|messages| *messages > 0) {
+            info!(room = %self.rooms[0].0, messages, "messages that were not read yet were refused");
         }
     }
 
+    /// One event that trips over a bug costs one event, not the service.
     fn take(&mut self, message: &Message) {
+        if catch_unwind(AssertUnwindSafe(|| self.read(message))).is_err() {
+            error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
+            self.health.message_malformed("panic");
+        }
+    }
+
+    fn read(&mut self, message: &Message) {
         let now = self.clock.now();
         let kind = message.subject().rsplit('.').next().unwrap_or_default();
         if message.length() > self.max_event_bytes {
@@ -85,6 +98,8 @@ impl Intake {
                 let Some(index) = self.room_of(now, domain.as_deref()) else { return };
                 match event {
                     ChatEvent::Chat(chat) => self.chat(now, index, chat),
+                    // Nobody will ask any more what plays.
+                    ChatEvent::Room(_) if self.refused.is_some() => {}
                     ChatEvent::Room(change) => self.put(now, index, RoomInput::Change(change)),
                     ChatEvent::Other => {}
                 }
@@ -119,6 +134,11 @@ impl Intake {
         if let Some(verdict) = self.clock_check.judge(now, &chat) {
             let key = format!("messages {}", room.token());
             self.health.condition(now, Component::Clock, key, verdict.err(), None);
+        }
+        if let Some(refused) = &mut self.refused {
+            *refused += 1;
+            self.health.message_ignored(Reason::Abandoned);
+            return;
         }
         self.put(now, index, RoomInput::Chat(chat));
     }

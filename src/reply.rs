@@ -9,14 +9,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::bus::{Bus, subjects};
-use crate::chat::answer;
 use crate::chat::plan::ReplyPlan;
 use crate::chat::prompt::{self, Occasion, Prompt};
+use crate::chat::repetition::Wording;
+use crate::chat::{answer, format};
 use crate::clock::{Clock, Moment};
+use crate::config::Config;
 use crate::context_log::{Context, ContextLog};
 use crate::llm::{Answer, GaveUp, Request, Router};
 use crate::names::RoomName;
-use crate::outbox::OutboxHandle;
+use crate::outbox::{OutboxHandle, Words};
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::response_log::{Course, Record, ResponseLog};
 use crate::templates::TemplatesHandle;
@@ -75,31 +77,65 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
         Some(Err(GaveUp::Spent(limit))) => return Err(ReplyOutcome::Silenced(limit)),
-        Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
+        Some(Err(GaveUp::Exhausted(_))) => return fall_back(plan, tools, course).await,
         Some(Ok(answer)) => course.answer.insert(answer),
     };
     let context = Context::new(tools.clock.now(), plan, prompt, answer);
-    let (end, ()) = tokio::join!(say(plan, tools, answer, &mut course.lines), publish(context, tools));
+    let (end, ()) = tokio::join!(respond(plan, tools, answer, &mut course.lines), publish(context, tools));
     end
 }
 
 /// Checks, formats and says an answer. `said` is told the lines.
-async fn say(
+async fn respond(
     plan: &ReplyPlan,
     tools: &ReplyTools,
     answer: &Answer,
     said: &mut Vec<String>,
 ) -> Result<ReplyEnd, ReplyOutcome> {
-    let config = plan.config();
     let lines =
         answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
     said.clone_from(&lines);
-    if config.testing.dry_run || !config.testing.send_to_chat {
+    if is_dry_run(plan.config()) {
         info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
         return Err(ReplyOutcome::Silenced(Reason::DryRun));
     }
+    let words = Words::Answer(Wording::new(&format::without_thoughts(&answer.text)));
+    say(plan, tools, lines, words).await
+}
+
+/// Every provider failed: a fallback message is said instead, if they are wanted and the room has not
+/// had one within a minute. The reply has failed all the same.
+async fn fall_back(
+    plan: &ReplyPlan,
+    tools: &ReplyTools,
+    course: &mut Course,
+) -> Result<ReplyEnd, ReplyOutcome> {
+    let exhausted = ReplyOutcome::Failed(Reason::Exhausted);
+    let lines = answer::fallback_lines(plan, rand::random());
+    if lines.is_empty() || is_dry_run(plan.config()) {
+        return Err(exhausted);
+    }
+    let end = say(plan, tools, lines.clone(), Words::Fallback).await?;
+    if end.spoken.is_none() {
+        return Err(exhausted);
+    }
+    course.lines = lines;
+    Ok(ReplyEnd { outcome: ReplyOutcome::Failed(Reason::Fallback), ..end })
+}
+
+async fn say(
+    plan: &ReplyPlan,
+    tools: &ReplyTools,
+    lines: Vec<String>,
+    words: Words,
+) -> Result<ReplyEnd, ReplyOutcome> {
     let outbox = tools.outboxes.get(&plan.room).ok_or(ReplyOutcome::Failed(Reason::Internal))?;
-    Ok(outbox.say(lines, plan.correlation_id.clone()).await)
+    Ok(outbox.say(lines, words, plan.correlation_id.clone()).await)
+}
+
+/// Whether nothing may be said.
+fn is_dry_run(config: &Config) -> bool {
+    config.testing.dry_run || !config.testing.send_to_chat
 }
 
 /// Remembers what was asked and answered, and publishes it for whoever watches.

@@ -76,8 +76,11 @@ pub enum Reply {
     Answered(Vec<u8>),
     /// The server says that nobody listens: it is proven that nobody got it.
     NoResponders,
-    /// Nobody answered in time. Whether somebody got it is unknown.
-    TimedOut,
+    /// Nobody answered in time. Whether somebody got it is unknown; [`Bus::proves`] may tell.
+    TimedOut {
+        /// The connection that it was handed to.
+        connection: u64,
+    },
 }
 
 /// A handle on the bus. Cheap to clone.
@@ -170,7 +173,7 @@ impl Bus {
         payload: Vec<u8>,
         headers: HeaderMap,
     ) -> Result<(), PublishError> {
-        let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
+        let (client, _) = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         let publishing = async {
             match headers.is_empty() {
                 true => client.publish(subject.to_owned(), payload.into()).await,
@@ -199,7 +202,7 @@ impl Bus {
     ) -> Result<Reply, PublishError> {
         use async_nats::client::RequestErrorKind;
 
-        let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
+        let (client, connection) = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         let mut request = async_nats::Request::new().payload(payload.into()).timeout(Some(patience));
         if let Some(headers) = correlation_id.map(headers).filter(|headers| !headers.is_empty()) {
             request = request.headers(headers);
@@ -211,18 +214,19 @@ impl Bus {
                 RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
                     Err(PublishError::Refused)
                 }
-                _ => Ok(Reply::TimedOut),
+                _ => Ok(Reply::TimedOut { connection }),
             },
         }
     }
 
-    async fn fresh_client(&self) -> Option<Client> {
+    /// A client to be trusted, and the number of its connection.
+    async fn fresh_client(&self) -> Option<(Client, u64)> {
         let is_fresh = |link: &Link| {
             !link.is_up() || link.proof.is_some_and(|proof| proof.is_fresh(self.clock.now().elapsed))
         };
         let mut link = self.link.clone();
         let fresh = timeout(FRESH_PATIENCE, link.wait_for(is_fresh)).await.ok()?.ok()?;
-        fresh.client.clone()
+        fresh.client.clone().map(|client| (client, fresh.connection))
     }
 }
 
@@ -236,3 +240,6 @@ fn headers(correlation_id: &str) -> HeaderMap {
     }
     headers
 }
+
+#[cfg(test)]
+mod tests;

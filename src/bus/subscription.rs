@@ -4,6 +4,7 @@
 //! in bytes. So a task that is held up by one message costs a known amount of memory, whatever the
 //! bus throws at it; what finds no room is dropped, newest first, and told (slow consumer).
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,12 @@ impl Subscription {
     pub fn into_stream(self) -> impl Stream<Item = Message> + Unpin {
         let mut queue = self.queue;
         stream::poll_fn(move |context| queue.poll_recv(context))
+    }
+
+    /// Unsubscribes, and gives what waited already.
+    pub fn into_rest(mut self) -> impl Iterator<Item = Message> {
+        self.queue.close();
+        iter::from_fn(move || self.queue.try_recv().ok())
     }
 }
 
@@ -172,6 +179,18 @@ mod tests {
         assert!(feed.put(message("a.b", 1_000)));
         let taken = subscription.next().await.expect("one is there");
         assert_eq!((taken.subject(), taken.payload().len(), taken.length()), ("a.b", 1_000, 1_000));
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_end_comes_out_and_nothing_comes_behind_it() {
+        let (feed, subscription) = channel("a.>".into(), 1_000);
+        assert!(feed.put(message("a.1", 1)) && feed.put(message("a.2", 1)));
+        let mut rest = subscription.into_rest();
+        assert!(feed.is_closed());
+        assert!(feed.put(message("a.3", 1)), "dropped, and no overflow");
+        assert_eq!(rest.next().map(|message| message.subject), Some("a.1".to_owned()));
+        assert_eq!(rest.next().map(|message| message.subject), Some("a.2".to_owned()));
+        assert!(rest.next().is_none());
     }
 
     #[tokio::test]

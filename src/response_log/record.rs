@@ -18,7 +18,7 @@ pub struct Course {
     pub prompt: Option<Prompt>,
     /// What it answered.
     pub answer: Option<Answer>,
-    /// The lines that came of it.
+    /// The lines that came of it; those of the fallback message where one was said instead.
     pub lines: Vec<String>,
 }
 
@@ -39,7 +39,9 @@ pub struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     full_prompt: Option<String>,
     llm_response: Option<&'a str>,
+    /// The lines for the room. Of a reply with the reason "fallback" those of the fallback message.
     formatted_parts: &'a [String],
+    /// Whether the answer was said; a fallback message is none.
     response_sent: bool,
     provider: Option<&'a str>,
     model: Option<&'a str>,

@@ -235,6 +235,27 @@ async fn req_007_what_is_still_queued_is_refused_and_counted() -> Result {
 }
 
 #[tokio::test]
+async fn req_007_what_was_not_read_yet_is_counted_too() -> Result {
+    let world = World::of(BINARY).start().await?;
+    world.robot.chat("bob", "test-hook stall intake 3").await?;
+    world.wait_until("failing", SOON).await?;
+    for user in ["ann", "carl", "dora"] {
+        world.mention(user, "what do you think?").await?;
+    }
+    // Whatever the robot said before has reached the daemon, too.
+    let mark = world.recorder.mark();
+    world.robot.publish("kryten.service.discovery.poll", json!({})).await?;
+    world.recorder.wait_since(mark, "kryten.service.discovery", SOON, |_| true).await?;
+    world.daemon.terminate()?;
+    let refused = |line: &str| line.contains("not read yet") && line.contains("messages=3");
+    world.daemon.wait_for_log(Mark::START, SOON, refused).await?;
+    let (exit, event) = end(&world).await?;
+    assert_eq!(exit, Exit::Code(0));
+    assert_eq!(event.json["messages_processed"], 4);
+    Ok(())
+}
+
+#[tokio::test]
 async fn req_007_a_sigterm_before_nats_is_up_hopes_for_two_seconds_and_is_no_failure() -> Result {
     let provider = Provider::start().await?;
     let server = kryten_testkit::nats::Server::start().await?;
