@@ -30,6 +30,7 @@ use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::reply::ReplyTools;
 use crate::response_log::{Course, Record};
+use crate::room_state::MediaMemoryHandle;
 use crate::shutdown::Shutdown;
 use handle::Note;
 
@@ -42,6 +43,10 @@ pub struct DeciderLoop {
     config: Arc<Config>,
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, RoomInput)>>,
+    /// Whether what is known of the rooms at our start has been told. What they say is taken after
+    /// that, so that nothing newer is overwritten by it.
+    has_begun: bool,
+    memory: MediaMemoryHandle,
     replies: JoinSet<ReplyEnd>,
     tickets: HashMap<Id, (Ticket, Option<Username>)>,
     clock: Clock,
@@ -55,6 +60,7 @@ impl DeciderLoop {
         config: Arc<Config>,
         clock: Clock,
         health: HealthMonitor,
+        memory: MediaMemoryHandle,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
         let (handle, notes) = DeciderHandle::new();
         let mut queues = SelectAll::new();
@@ -68,7 +74,19 @@ impl DeciderLoop {
         let decider = Decider::new(Rules::new(config.clone()), clock.now(), rand::random());
         let progress = health.progress(Component::Decider);
         let (replies, tickets) = (JoinSet::new(), HashMap::new());
-        let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
+        let decider = Self {
+            decider,
+            config,
+            notes,
+            queues,
+            has_begun: false,
+            memory,
+            replies,
+            tickets,
+            clock,
+            health,
+            progress,
+        };
         (decider, handle, senders)
     }
 
@@ -82,7 +100,7 @@ impl DeciderLoop {
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
                 () = shutdown.stop_taking.cancelled() => break,
-                Some((room, input)) = self.queues.next() => {
+                Some((room, input)) = self.queues.next(), if self.has_begun => {
                     self.progress.begin(self.clock.now());
                     match input {
                         RoomInput::Chat(message) => {
@@ -135,6 +153,15 @@ impl DeciderLoop {
             Note::Said(room, text) => self.decider.sent_text(now, &room, &text),
             Note::OwnName(room, name) => self.decider.own_name(&room, name),
             Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
+            Note::State(room, state) => {
+                if let Some(memory) = self.decider.load_state(now, &room, state) {
+                    self.memory.remember(room, memory);
+                }
+            }
+            Note::Begin(begun) => {
+                self.has_begun = true;
+                let _ = begun.send(());
+            }
         }
     }
 
@@ -166,8 +193,11 @@ impl DeciderLoop {
             self.book_panic();
             return;
         };
-        let Some(MediaChanged { decision, .. }) = changed else { return };
+        let Some(MediaChanged { memory, decision }) = changed else { return };
         self.health.media_changed();
+        if let Some(memory) = memory {
+            self.memory.remember(room.clone(), memory);
+        }
         match decision {
             None => {}
             Some(Decision::Silence(silence)) => self.hold_back(room, None, &silence, tools),
