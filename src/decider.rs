@@ -5,19 +5,22 @@
 //! back by join, exactly once, also when the task panics.
 
 mod handle;
+mod queue;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream, SelectAll};
+use futures_util::stream::{BoxStream, SelectAll};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, error, info};
 
 use crate::chat::decide::Decider;
+use crate::chat::decide::changes::MediaChanged;
 use crate::chat::event::ChatMessage;
+use crate::chat::event::change::RoomChange;
 use crate::chat::plan::{Decision, ReplyPlan, Silence, Ticket};
 use crate::chat::rules::Rules;
 use crate::clock::Clock;
@@ -27,22 +30,23 @@ use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::reply::ReplyTools;
 use crate::response_log::{Course, Record};
+use crate::room_state::MediaMemoryHandle;
 use crate::shutdown::Shutdown;
 use handle::Note;
 
 pub use handle::DeciderHandle;
-
-/// Messages of one room that may wait for the decider.
-const ROOM_QUEUE: usize = 512;
-/// Where the intake puts a room's messages.
-pub type RoomQueue = mpsc::Sender<ChatMessage>;
+pub use queue::{NotTaken, RoomInput, RoomQueue};
 
 /// The decider's task. See [`DeciderLoop::run`].
 pub struct DeciderLoop {
     decider: Decider,
     config: Arc<Config>,
     notes: mpsc::Receiver<Note>,
-    queues: SelectAll<BoxStream<'static, (RoomName, ChatMessage)>>,
+    queues: SelectAll<BoxStream<'static, (RoomName, RoomInput)>>,
+    /// Whether what is known of the rooms at our start has been told. What they say is taken after
+    /// that, so that nothing newer is overwritten by it.
+    has_begun: bool,
+    memory: MediaMemoryHandle,
     replies: JoinSet<ReplyEnd>,
     tickets: HashMap<Id, (Ticket, Option<Username>)>,
     clock: Clock,
@@ -56,21 +60,33 @@ impl DeciderLoop {
         config: Arc<Config>,
         clock: Clock,
         health: HealthMonitor,
+        memory: MediaMemoryHandle,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
         let (handle, notes) = DeciderHandle::new();
         let mut queues = SelectAll::new();
         let mut senders = Vec::new();
         for room in &config.rooms {
-            let (sender, mut messages) = mpsc::channel(ROOM_QUEUE);
+            let (queue, inputs) = queue::channel();
             let name = room.clone();
-            let messages = stream::poll_fn(move |context| messages.poll_recv(context));
-            queues.push(messages.map(move |message| (name.clone(), message)).boxed());
-            senders.push((room.clone(), sender));
+            queues.push(inputs.map(move |input| (name.clone(), input)).boxed());
+            senders.push((room.clone(), queue));
         }
         let decider = Decider::new(Rules::new(config.clone()), clock.now(), rand::random());
         let progress = health.progress(Component::Decider);
         let (replies, tickets) = (JoinSet::new(), HashMap::new());
-        let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
+        let decider = Self {
+            decider,
+            config,
+            notes,
+            queues,
+            has_begun: false,
+            memory,
+            replies,
+            tickets,
+            clock,
+            health,
+            progress,
+        };
         (decider, handle, senders)
     }
 
@@ -84,11 +100,16 @@ impl DeciderLoop {
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
                 () = shutdown.stop_taking.cancelled() => break,
-                Some((room, message)) = self.queues.next() => {
+                Some((room, input)) = self.queues.next(), if self.has_begun => {
                     self.progress.begin(self.clock.now());
-                    #[cfg(feature = "test-hooks")]
-                    crate::test_hooks::stall("decider", &message.text).await;
-                    self.decide(&room, &message, &tools);
+                    match input {
+                        RoomInput::Chat(message) => {
+                            #[cfg(feature = "test-hooks")]
+                            crate::test_hooks::stall("decider", &message.text).await;
+                            self.decide(&room, &message, &tools);
+                        }
+                        RoomInput::Change(change) => self.take(&room, change, &tools),
+                    }
                 }
             }
         }
@@ -107,8 +128,10 @@ impl DeciderLoop {
                 biased;
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
-                message = self.queues.next(), if !intakes_gone => match message {
-                    Some(_) => {
+                input = self.queues.next(), if !intakes_gone => match input {
+                    // Nobody will ask any more what plays.
+                    Some((_, RoomInput::Change(_))) => {}
+                    Some((_, RoomInput::Chat(_))) => {
                         self.health.message_ignored(Reason::Abandoned);
                         refused += 1;
                     }
@@ -130,6 +153,15 @@ impl DeciderLoop {
             Note::Said(room, text) => self.decider.sent_text(now, &room, &text),
             Note::OwnName(room, name) => self.decider.own_name(&room, name),
             Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
+            Note::State(room, state) => {
+                if let Some(memory) = self.decider.load_state(now, &room, state) {
+                    self.memory.remember(room, memory);
+                }
+            }
+            Note::Begin(begun) => {
+                self.has_begun = true;
+                let _ = begun.send(());
+            }
         }
     }
 
@@ -139,8 +171,7 @@ impl DeciderLoop {
         let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &|_| None)));
         let Ok(decision) = decision else {
             error!(%room, "deciding on a message panicked; this is a bug, please report it");
-            self.health.reply_fired(now);
-            self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
+            self.book_panic();
             return;
         };
         match decision {
@@ -148,14 +179,54 @@ impl DeciderLoop {
                 self.health.message_ignored(reason);
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
             }
-            Decision::Silence(ref silence @ Silence { reason, fired: Some(ref fired), .. }) => {
-                self.health.reply_fired(now);
-                self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
-                info!(%room, user = ?message.user, reason = reason.as_str(), "no reply");
-                tools.log.write(&Record::of_silence(now, room, Some(message), silence, fired));
-            }
+            Decision::Silence(silence) => self.hold_back(room, Some(message), &silence, tools),
             Decision::Reply(plan) => self.reply(plan, tools),
         }
+    }
+
+    /// Takes a change in a room, and comments on a new film.
+    fn take(&mut self, room: &RoomName, change: RoomChange, tools: &ReplyTools) {
+        let now = self.clock.now();
+        let changed = catch_unwind(AssertUnwindSafe(|| self.decider.on_event(now, room, change, &|_| None)));
+        let Ok(changed) = changed else {
+            error!(%room, "taking a change in a room panicked; this is a bug, please report it");
+            self.book_panic();
+            return;
+        };
+        let Some(MediaChanged { memory, decision }) = changed else { return };
+        self.health.media_changed();
+        if let Some(memory) = memory {
+            self.memory.remember(room.clone(), memory);
+        }
+        match decision {
+            None => {}
+            Some(Decision::Silence(silence)) => self.hold_back(room, None, &silence, tools),
+            Some(Decision::Reply(plan)) => self.reply(plan, tools),
+        }
+    }
+
+    /// A fault of ours is an error like a reply that failed.
+    fn book_panic(&self) {
+        let now = self.clock.now();
+        self.health.reply_fired(now);
+        self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
+    }
+
+    /// Books an answer that something held back. `message` is none for a comment on a film.
+    fn hold_back(
+        &self,
+        room: &RoomName,
+        message: Option<&ChatMessage>,
+        silence: &Silence,
+        tools: &ReplyTools,
+    ) {
+        let Some(fired) = &silence.fired else { return };
+        let (now, reason) = (self.clock.now(), silence.reason);
+        self.health.reply_fired(now);
+        self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
+        let user = message.map(|message| &message.user);
+        info!(%room, ?user, reason = reason.as_str(), "no reply");
+        tools.log.write(&Record::of_silence(now, room, message, silence, fired));
     }
 
     fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {

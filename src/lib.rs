@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod reply;
 pub mod response_log;
 pub mod robot;
+pub mod room_state;
 pub mod service;
 pub mod shutdown;
 pub mod state_file;

@@ -81,7 +81,7 @@ struct Service {
     deadline: Duration,
     shutdown: Shutdown,
     health: HealthMonitor,
-    /// Intakes, decider, outboxes, response log: each ends by itself once those before it have ended.
+    /// Intakes, decider, outboxes, logs: each ends by itself once those before it have ended.
     work: Vec<Task>,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
@@ -94,9 +94,9 @@ struct Service {
 }
 
 impl Service {
-    /// Starts everything. Nothing here waits: announcing begins when the link is proven, which is
-    /// when every subscription is confirmed; the first beat follows the first announcement, and
-    /// then we are ready.
+    /// Starts everything. Nothing here waits: when the link is proven, which is when every
+    /// subscription is confirmed, what is known of the rooms is read; then we are announced; the
+    /// first beat follows the first announcement, and then we are ready.
     fn start(
         config: Arc<Config>,
         clock: Clock,
@@ -154,6 +154,7 @@ impl Service {
             clock,
             health: health.clone(),
             notices: inbox,
+            state_loaded: chat.state_loaded,
             beat_now,
             ready,
             shutdown: shutdown.clone(),

@@ -33,6 +33,7 @@ pub(super) struct Books {
     pub errors_of_the_hour: SlidingCount<3600>,
     pub messages_processed: u64,
     pub media_changes: u64,
+    pub changes_dropped: u64,
     pub ledger: Ledger,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
@@ -66,6 +67,7 @@ impl Books {
             errors_of_the_hour: SlidingCount::new(),
             messages_processed: 0,
             media_changes: 0,
+            changes_dropped: 0,
             ledger: Ledger::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
@@ -157,6 +159,7 @@ impl Books {
             malformed: self.malformed.clone(),
             unique_users: self.users.count(),
             media_changes: self.media_changes,
+            changes_dropped: self.changes_dropped,
         }
     }
 

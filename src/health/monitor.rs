@@ -61,6 +61,11 @@ impl HealthMonitor {
         *self.books().malformed.entry(kind).or_default() += 1;
     }
 
+    /// A change of what plays or who is there found no room in its queue.
+    pub fn change_dropped(&self) {
+        self.books().changes_dropped += 1;
+    }
+
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;

@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub unique_users: u64,
     /// Changes of the media in our rooms since the start.
     pub media_changes: u64,
+    /// Changes of what plays or who is there that found no room in their queue.
+    pub changes_dropped: u64,
 }
 
 impl Snapshot {

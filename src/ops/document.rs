@@ -52,6 +52,7 @@ pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) ->
         "ledger": snapshot.ledger,
         "ignored": snapshot.ignored,
         "malformed": snapshot.malformed,
+        "changes_dropped": snapshot.changes_dropped,
     });
     if let (None, Some(fields)) = (&snapshot.reason, document.as_object_mut()) {
         fields.shift_remove("reason");

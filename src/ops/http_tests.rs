@@ -211,6 +211,7 @@ async fn health_has_every_key_that_it_ever_had() {
     server.health.message_malformed("no payload");
     server.health.user_answered(&Username::new("bob"));
     server.health.media_changed();
+    server.health.change_dropped();
 
     let document = server.document().await;
     for (key, expected) in [
@@ -242,6 +243,7 @@ async fn health_has_every_key_that_it_ever_had() {
         ("conditions_dropped", "0"),
         ("ignored", r#"{"own":1,"spam":1,"global_minute":1}"#),
         ("malformed", r#"{"no payload":1}"#),
+        ("changes_dropped", "1"),
         (
             "ledger",
             r#"{"fired":6,"sent":1,"silenced":{"user_hour":1,"rejected_short":1,"rejected_repetition":1},"failed":1,"in_doubt":0,"abandoned":0,"in_flight":1}"#,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::parts::Common;
 use crate::bus::link::LinkKeeper;
@@ -18,14 +18,18 @@ use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
+use crate::room_state::{RoomState, RoomStateParts};
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
-    /// Intakes, decider, outboxes, response log: in the order in which they end.
+    /// Intakes, decider, what outlives us of the rooms, outboxes, response log: in the order in which
+    /// they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
+    /// Whether the decider knows all that can be known of the rooms at our start.
+    pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
     pub robot_watch: RobotWatch,
     /// Reads the operator's templates.
@@ -41,7 +45,9 @@ impl Chat {
         robot_notices: mpsc::Receiver<RobotNotice>,
     ) -> Self {
         let Common { config, identity, clock, health, bus, shutdown } = common;
-        let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), *clock, health.clone());
+        let (room_state, memory) = RoomState::new();
+        let (decider_loop, decider, queues) =
+            DeciderLoop::new(config.clone(), *clock, health.clone(), memory);
         let (robot_watch, robots) = RobotWatch::new(
             &config.rooms,
             bus.clone(),
@@ -84,11 +90,21 @@ impl Chat {
 
         let mut tasks = intakes(common, queues, keeper);
         tasks.push(spawn("decider", shutdown, decider_loop.run(tools, shutdown.clone())));
+        let (loaded, state_loaded) = watch::channel(false);
+        let parts = RoomStateParts {
+            config: config.clone(),
+            bus: bus.clone(),
+            decider: decider.clone(),
+            loaded,
+            stop_taking: shutdown.stop_taking.clone(),
+        };
+        tasks.push(spawn("room state", shutdown, room_state.run(parts)));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
         tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
         Self {
             tasks,
             decider,
+            state_loaded,
             robot_watch,
             templates: template_reader.run().boxed(),
             warm_up: async move { warm_up.warm_up().await }.boxed(),

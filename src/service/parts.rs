@@ -59,10 +59,13 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
 /// What is said about us: only what is there, and only where others reach it.
 pub(super) fn about(config: &Config, http: Option<SocketAddr>) -> About {
     let endpoints = http.and_then(|address| endpoints(config, address));
-    let mut features = vec!["chat"];
-    if endpoints.is_some() {
-        features.push("http");
-    }
+    let features = [
+        ("chat", true),
+        ("media_change", config.media_change.enabled),
+        ("auto_participation", config.auto_participation.enabled),
+        ("http", endpoints.is_some()),
+    ];
+    let features = features.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect();
     About {
         personality: config.personality.character_name.clone(),
         providers: config

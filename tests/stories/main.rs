@@ -16,6 +16,7 @@ mod http;
 mod instances;
 mod link;
 mod loop_guard;
+mod media;
 mod nats_access;
 mod nats_trouble;
 mod outage;

@@ -169,11 +169,13 @@ fn users_who_got_an_answer_are_counted_once_each_and_up_to_a_bound() {
 }
 
 #[test]
-fn changes_of_the_media_are_counted() {
+fn changes_of_the_media_and_those_that_were_lost_are_counted() {
     let monitor = connected();
     monitor.media_changed();
     monitor.media_changed();
-    assert_eq!(monitor.snapshot(at(0)).media_changes, 2);
+    monitor.change_dropped();
+    let snapshot = monitor.snapshot(at(0));
+    assert_eq!((snapshot.media_changes, snapshot.changes_dropped), (2, 1));
 }
 
 #[test]
