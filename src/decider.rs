@@ -28,6 +28,7 @@ use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyEnd};
 use crate::reply::ReplyTools;
+use crate::room_state::MediaMemoryHandle;
 use crate::settings::InForce;
 use crate::shutdown::Shutdown;
 use crate::spend_book::SpendBook;
@@ -45,6 +46,10 @@ pub struct DeciderLoop {
     spend: SpendBook,
     notes: mpsc::Receiver<Note>,
     queues: SelectAll<BoxStream<'static, (RoomName, RoomInput)>>,
+    /// Whether what is known of the rooms at our start has been told. What they say is taken after
+    /// that, so that nothing newer is overwritten by it.
+    has_begun: bool,
+    memory: MediaMemoryHandle,
     replies: JoinSet<ReplyEnd>,
     in_hand: HashMap<Id, InHand>,
     clock: Clock,
@@ -59,6 +64,7 @@ impl DeciderLoop {
         spend: SpendBook,
         clock: Clock,
         health: HealthMonitor,
+        memory: MediaMemoryHandle,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
         let (handle, notes) = DeciderHandle::new();
         let mut queues = SelectAll::new();
@@ -79,6 +85,8 @@ impl DeciderLoop {
             spend,
             notes,
             queues,
+            has_begun: false,
+            memory,
             replies: JoinSet::new(),
             in_hand: HashMap::new(),
             clock,
@@ -104,7 +112,7 @@ impl DeciderLoop {
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
                 Ok(()) = self.in_force.changed() => self.adopt(),
                 () = shutdown.stop_taking.cancelled() => break,
-                Some((room, input)) = self.queues.next() => {
+                Some((room, input)) = self.queues.next(), if self.has_begun => {
                     self.progress.begin(self.clock.now());
                     match input {
                         RoomInput::Chat(message) => {
@@ -158,6 +166,15 @@ impl DeciderLoop {
             Note::OwnName(room, name) => self.decider.own_name(&room, name),
             Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
             Note::Operate(operation) => operation(now, &mut self.decider, &mut self.decisions),
+            Note::State(room, state) => {
+                if let Some(memory) = self.decider.load_state(now, &room, state) {
+                    self.memory.remember(room, memory);
+                }
+            }
+            Note::Begin(begun) => {
+                self.has_begun = true;
+                let _ = begun.send(());
+            }
         }
     }
 
@@ -200,8 +217,11 @@ impl DeciderLoop {
             self.book_panic();
             return;
         };
-        let Some(MediaChanged { decision, .. }) = changed else { return };
+        let Some(MediaChanged { memory, decision }) = changed else { return };
         self.health.media_changed();
+        if let Some(memory) = memory {
+            self.memory.remember(room.clone(), memory);
+        }
         match decision {
             None => {}
             Some(Decision::Silence(silence)) => self.hold_back(room, None, &silence, tools),

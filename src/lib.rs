@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod reply;
 pub mod response_log;
 pub mod robot;
+pub mod room_state;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

@@ -83,7 +83,8 @@ struct Service {
     deadline: Duration,
     shutdown: Shutdown,
     health: HealthMonitor,
-    /// Intakes, decider, outboxes, spend writer, response log: each ends by itself once those before it have ended.
+    /// Intakes, decider, room state, outboxes, spend writer, response log: each ends by itself once those
+    /// before it have ended.
     work: Vec<Task>,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
@@ -96,9 +97,9 @@ struct Service {
 }
 
 impl Service {
-    /// Starts everything. Nothing here waits: announcing begins when the link is proven, which is
-    /// when every subscription is confirmed; the first beat follows the first announcement, and
-    /// then we are ready.
+    /// Starts everything. Nothing here waits: when the link is proven, which is when every
+    /// subscription is confirmed, what is known of the rooms is read; then we are announced; the
+    /// first beat follows the first announcement, and then we are ready.
     fn start(
         source: Source,
         clock: Clock,
@@ -162,6 +163,7 @@ impl Service {
             clock,
             health: health.clone(),
             notices: inbox,
+            state_loaded: chat.state_loaded,
             beat_now,
             ready,
             shutdown: shutdown.clone(),

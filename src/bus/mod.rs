@@ -6,6 +6,7 @@
 
 mod connect;
 mod dial;
+pub mod key_value;
 pub mod link;
 pub mod patience;
 pub mod proof;
@@ -100,6 +101,18 @@ impl Bus {
     /// Waits for the next change of the link (of its proof too). False when its keeper is gone.
     pub async fn changed(&mut self) -> bool {
         self.link.changed().await.is_ok()
+    }
+
+    /// Waits until the link is up on another connection than `known`, and gives its number. Waits for
+    /// ever when its keeper is gone.
+    pub async fn up_after(&self, known: u64) -> u64 {
+        let mut link = self.link.clone();
+        let is_news = |link: &Link| link.is_up() && link.connection != known;
+        let connection = link.wait_for(is_news).await.map(|link| link.connection);
+        match connection {
+            Ok(connection) => connection,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Whether the link's keeper is gone, so that the link can't come back.

@@ -30,6 +30,7 @@ pub mod screen;
 pub mod shares;
 pub mod spam;
 pub mod spend;
+pub mod stored;
 pub mod trace;
 pub mod triggers;
 pub mod validate;

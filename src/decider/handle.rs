@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use crate::chat::decide::Decider;
 use crate::chat::decisions::Decisions;
+use crate::chat::stored::StoredState;
 use crate::clock::Moment;
 use crate::names::{RoomName, Username};
 
@@ -21,6 +22,10 @@ pub(super) enum Note {
     Said(RoomName, String),
     /// The robot says under which name it is in the room; none when it no longer knows.
     OwnName(RoomName, Option<Username>),
+    /// This is known of a room at our start.
+    State(RoomName, StoredState),
+    /// All that can be known is told: begin, and say so.
+    Begin(oneshot::Sender<()>),
     /// The robot's CyTube side is back in a room: what comes now may be a repetition.
     RobotBack(RoomName),
     /// An operator looks at or changes what is remembered.
@@ -82,5 +87,19 @@ impl DeciderHandle {
     /// The robot's CyTube side is back in a room.
     pub async fn robot_back(&self, room: RoomName) {
         let _ = self.notes.send(Note::RobotBack(room)).await;
+    }
+
+    /// What is known of a room at our start. To be told before [`Self::begin`].
+    pub async fn state(&self, room: RoomName, state: StoredState) {
+        let _ = self.notes.send(Note::State(room, state)).await;
+    }
+
+    /// Lets the decider take what the rooms say: until then it waits in their queues. Returns when
+    /// it has heard so, or is gone.
+    pub async fn begin(&self) {
+        let (begun, has_begun) = oneshot::channel();
+        if self.notes.send(Note::Begin(begun)).await.is_ok() {
+            let _ = has_begun.await;
+        }
     }
 }

@@ -44,6 +44,8 @@ pub struct LifecycleParts {
     pub health: HealthMonitor,
     /// What the control subjects bring.
     pub notices: mpsc::Receiver<Notice>,
+    /// Whether all is known that can be known at our start: nothing is announced before.
+    pub state_loaded: watch::Receiver<bool>,
     /// Lets the heartbeat beat at once; none when heartbeats are switched off.
     pub beat_now: Option<BeatNow>,
     /// Told when the announcement is out, where no beat follows it as the last step of the start.
@@ -83,13 +85,12 @@ impl Lifecycle {
         loop {
             self.hear_link();
             let now = self.parts.clock.now();
-            if self.parts.bus.link().is_up()
-                && let Some(occasion) = self.gate.take(now.elapsed)
-            {
+            let may_announce = self.parts.bus.link().is_up() && *self.parts.state_loaded.borrow();
+            if may_announce && let Some(occasion) = self.gate.take(now.elapsed) {
                 self.announce(now, occasion).await;
                 continue;
             }
-            let announce_in = self.gate.due().filter(|_| self.parts.bus.link().is_up());
+            let announce_in = self.gate.due().filter(|_| may_announce);
             let restart_in = self.restart.end();
             tokio::select! {
                 biased;
@@ -100,6 +101,7 @@ impl Lifecycle {
                     None => return self.say_goodbye().await,
                 },
                 _ = self.parts.bus.changed() => {}
+                Ok(()) = self.parts.state_loaded.changed() => {}
                 () = until(&self.parts.clock, announce_in) => {}
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::parts::Common;
 use crate::bus::link::LinkKeeper;
@@ -19,17 +19,21 @@ use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
+use crate::room_state::{RoomState, RoomStateParts};
 use crate::spend_book::SpendBook;
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
-    /// Intakes, decider, outboxes, spend writer, response log: in the order in which they end.
+    /// Intakes, decider, what outlives us of the rooms, outboxes, spend writer, response log: in the order
+    /// in which they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
     /// Which rooms are paused.
     pub pauses: Pauses,
+    /// Whether the decider knows all that can be known of the rooms at our start.
+    pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
     pub robot_watch: RobotWatch,
     /// Reads the operator's templates.
@@ -46,9 +50,10 @@ impl Chat {
     ) -> Self {
         let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
         let (spend, spend_writer) = SpendBook::open(config, *clock);
+        let (room_state, memory) = RoomState::new();
         let pauses = Pauses::new(config.rooms.clone(), &config.state_dir);
         let (mut decider_loop, decider, queues) =
-            DeciderLoop::new(in_force.clone(), spend.clone(), *clock, health.clone());
+            DeciderLoop::new(in_force.clone(), spend.clone(), *clock, health.clone(), memory);
         pauses.restore(clock.now(), decider_loop.decider(), health);
         let (robot_watch, robots) = RobotWatch::new(
             &config.rooms,
@@ -87,10 +92,27 @@ impl Chat {
 
         let mut tasks = intakes(common, queues, keeper);
         tasks.push(spawn("decider", shutdown, decider_loop.run(tools, shutdown.clone())));
+        let (loaded, state_loaded) = watch::channel(false);
+        let parts = RoomStateParts {
+            config: config.clone(),
+            bus: bus.clone(),
+            decider: decider.clone(),
+            loaded,
+            stop_taking: shutdown.stop_taking.clone(),
+        };
+        tasks.push(spawn("room state", shutdown, room_state.run(parts)));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
         tasks.extend(spend_writer.map(|writer| spawn("spend writer", shutdown, writer.run())));
         tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
-        Self { tasks, decider, pauses, robot_watch, templates: template_reader.run().boxed(), warm_up }
+        Self {
+            tasks,
+            decider,
+            pauses,
+            state_loaded,
+            robot_watch,
+            templates: template_reader.run().boxed(),
+            warm_up,
+        }
     }
 }
 
