@@ -4,9 +4,14 @@ pub mod check_config;
 pub mod exit;
 mod log;
 mod logging;
+mod manuals;
 mod preview;
+mod rooms;
 mod run;
+mod send;
 mod terminal;
+mod visit;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +54,14 @@ enum Command {
     Log(log::LogArguments),
     /// Show what the bot would make of a message: every check, and the exact prompt
     Preview(preview::PreviewArguments),
+    /// Show every Kryten service on the bus, and how it is
+    Watch(watch::WatchArguments),
+    /// Play a chat line into a room, for trying things out: it fakes a chat user on the bus
+    Send(send::SendArguments),
+    /// Print a script that completes commands and options in a shell
+    Completions(manuals::CompletionsArguments),
+    /// Print a page for man
+    Man(manuals::ManArguments),
     /// Long-term memory of the Python original; not available here
     #[command(hide = true)]
     Memory {
@@ -66,20 +79,21 @@ pub fn main() -> ExitCode {
             exit::code(exit::USAGE)
         }
         Some(Command::CheckConfig) => check_config(&arguments),
-        Some(Command::Log(wanted)) => match load(&arguments) {
-            Ok(loaded) => log::run(&loaded.config, wanted),
-            Err(code) => code,
-        },
-        Some(Command::Preview(wanted)) => match load(&arguments) {
-            Ok(loaded) => preview::run(loaded.config, wanted),
-            Err(code) => code,
-        },
+        Some(Command::Log(wanted)) => with_config(&arguments, |loaded| log::run(&loaded.config, wanted)),
+        Some(Command::Preview(wanted)) => {
+            with_config(&arguments, |loaded| preview::run(loaded.config, wanted))
+        }
+        Some(Command::Watch(wanted)) => with_config(&arguments, |loaded| watch::run(&loaded.config, wanted)),
+        Some(Command::Send(wanted)) => with_config(&arguments, |loaded| send::run(&loaded.config, wanted)),
+        Some(Command::Completions(wanted)) => manuals::completions(wanted),
+        Some(Command::Man(wanted)) => manuals::man(wanted),
         None if arguments.validate_config => check_config(&arguments),
-        None => match load(&arguments) {
-            Ok(loaded) => run::run(loaded),
-            Err(code) => code,
-        },
+        None => with_config(&arguments, run::run),
     }
+}
+
+fn with_config(arguments: &Arguments, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    load(arguments).map_or_else(|code| code, run)
 }
 
 /// The configuration as the command line changes it; or, after saying what is wrong, the code.

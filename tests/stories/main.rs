@@ -22,10 +22,12 @@ mod providers;
 mod response_log;
 mod robot;
 mod rooms;
+mod send;
 mod shape;
 mod shutdown;
 mod templates;
 mod toggles;
+mod watch;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
