@@ -22,6 +22,11 @@ pub const LLM_COMMAND: &str = "kryten.llm.command";
 /// What a provider was asked and what it answered.
 pub const CONTEXT_LOG: &str = "kryten.llm.context.log";
 
+/// The beats of every service.
+pub const ALL_HEARTBEATS: &str = "kryten.service.heartbeat.*";
+/// What every service says of its life: starts, short beats, farewells, and more.
+pub const ALL_LIFECYCLES: &str = "kryten.lifecycle.*.*";
+
 /// Every event of a room.
 pub fn events(room: &str) -> String {
     format!("kryten.events.cytube.{room}.>")
@@ -45,6 +50,39 @@ pub fn lifecycle_heartbeat(service: &str) -> String {
 /// A service said goodbye.
 pub fn lifecycle_shutdown(service: &str) -> String {
     format!("kryten.lifecycle.{service}.shutdown")
+}
+
+/// What a message of a service is a sign of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It started, or says again that it is there.
+    Startup,
+    /// A beat with everything that it says of its health.
+    Beat,
+    /// A beat for registries, which says less.
+    ShortBeat,
+    /// It said goodbye.
+    Shutdown,
+}
+
+/// Which service a subject under [`ALL_HEARTBEATS`] or [`ALL_LIFECYCLES`] is of, and the sign.
+pub fn sign(subject: &str) -> Option<(&str, Sign)> {
+    if let Some(service) = subject.strip_prefix("kryten.service.heartbeat.") {
+        return Some((service, Sign::Beat));
+    }
+    let (service, event) = subject.strip_prefix("kryten.lifecycle.")?.split_once('.')?;
+    let sign = match event {
+        "startup" => Sign::Startup,
+        "heartbeat" => Sign::ShortBeat,
+        "shutdown" => Sign::Shutdown,
+        _ => return None,
+    };
+    Some((service, sign))
+}
+
+/// One event of a room, as the robot passes it on.
+pub fn room_event(room: &str, event: &str) -> String {
+    format!("kryten.events.cytube.{room}.{event}")
 }
 
 /// Commands to one service.
@@ -109,5 +147,22 @@ mod tests {
         ] {
             assert_eq!(user_level(domain, channel), None, "{domain} {channel}");
         }
+    }
+
+    #[test]
+    fn a_sign_of_life_names_its_service() {
+        for (subject, expected) in [
+            (heartbeat("llm"), Some(("llm", Sign::Beat))),
+            (lifecycle_heartbeat("llm"), Some(("llm", Sign::ShortBeat))),
+            (lifecycle_startup("robot"), Some(("robot", Sign::Startup))),
+            (lifecycle_shutdown("robot"), Some(("robot", Sign::Shutdown))),
+            (ROBOT_CONNECTED.to_owned(), None),
+            (GROUP_RESTART.to_owned(), None),
+            ("kryten.lifecycle.llm".to_owned(), None),
+            (DISCOVERY.to_owned(), None),
+        ] {
+            assert_eq!(sign(&subject), expected, "{subject}");
+        }
+        assert_eq!(room_event("room", "chatmsg"), "kryten.events.cytube.room.chatmsg");
     }
 }

@@ -1,12 +1,18 @@
 //! The command line: arguments, and what each command does.
 
 pub mod check_config;
+mod ctl;
 pub mod exit;
 mod log;
 mod logging;
+mod manuals;
 mod preview;
+mod rooms;
 mod run;
+mod send;
 mod terminal;
+mod visit;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +56,18 @@ enum Command {
     Log(log::LogArguments),
     /// Show what the bot would make of a message: every check, and the exact prompt
     Preview(preview::PreviewArguments),
+    /// Show every Kryten service on the bus, and how it is
+    Watch(watch::WatchArguments),
+    /// Send a command to the running service, and show its answer
+    Ctl(ctl::CtlArguments),
+    /// Show why somebody was answered or not: the service's last decisions
+    Why(ctl::WhyArguments),
+    /// Play a chat line into a room, for trying things out: it fakes a chat user on the bus
+    Send(send::SendArguments),
+    /// Print a script that completes commands and options in a shell
+    Completions(manuals::CompletionsArguments),
+    /// Print a page for man
+    Man(manuals::ManArguments),
     /// Long-term memory of the Python original; not available here
     #[command(hide = true)]
     Memory {
@@ -67,22 +85,26 @@ pub fn main() -> ExitCode {
             exit::code(exit::USAGE)
         }
         Some(Command::CheckConfig) => check_config(&arguments),
-        Some(Command::Log(wanted)) => match load(&arguments) {
-            Ok(loaded) => log::run(&loaded.config, wanted),
-            Err(code) => code,
-        },
-        Some(Command::Preview(wanted)) => match load(&arguments) {
-            Ok(loaded) => preview::run(loaded.config, wanted),
-            Err(code) => code,
-        },
+        Some(Command::Log(wanted)) => with_config(&arguments, |loaded| log::run(&loaded.config, wanted)),
+        Some(Command::Preview(wanted)) => {
+            with_config(&arguments, |loaded| preview::run(loaded.config, wanted))
+        }
+        Some(Command::Watch(wanted)) => with_config(&arguments, |loaded| watch::run(&loaded.config, wanted)),
+        Some(Command::Ctl(wanted)) => with_config(&arguments, |loaded| ctl::run(&loaded.config, wanted)),
+        Some(Command::Why(wanted)) => with_config(&arguments, |loaded| ctl::why(&loaded.config, wanted)),
+        Some(Command::Send(wanted)) => with_config(&arguments, |loaded| send::run(&loaded.config, wanted)),
+        Some(Command::Completions(wanted)) => manuals::completions(wanted),
+        Some(Command::Man(wanted)) => manuals::man(wanted),
         None if arguments.validate_config => check_config(&arguments),
-        None => match load(&arguments) {
-            Ok(loaded) => {
-                run::run(Source { path: arguments.config.clone(), overrules: arguments.overrules(), loaded })
-            }
-            Err(code) => code,
-        },
+        None => with_config(&arguments, |loaded| {
+            let (path, overrules) = (arguments.config.clone(), arguments.overrules());
+            run::run(Source { path, overrules, loaded })
+        }),
     }
+}
+
+fn with_config(arguments: &Arguments, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    load(arguments).map_or_else(|code| code, run)
 }
 
 /// The configuration as the command line changes it; or, after saying what is wrong, the code.

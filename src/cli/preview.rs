@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
 
 use super::terminal::{visible, visible_lines};
-use super::{exit, say, say_error};
+use super::{exit, rooms, say, say_error};
+use crate::bus::wire;
 use crate::chat::answer;
 use crate::chat::decide::Decider;
 use crate::chat::event::{self, ChatEvent, ChatMessage};
@@ -21,7 +21,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::health::HealthMonitor;
 use crate::llm::{Answer, GaveUp, Router};
-use crate::names::{self, RoomName};
+use crate::names::RoomName;
 use crate::reply::{occasion, request};
 use crate::spend_book::SpendBook;
 use crate::templates::keeper::Keeper;
@@ -59,13 +59,10 @@ pub struct PreviewArguments {
 
 /// Shows what a service that has just started would make of the message.
 pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
-    let Some(room) = room(&config, arguments.room.as_deref()) else {
-        say_error("--room: no such room in the configuration");
-        return exit::code(exit::USAGE);
-    };
+    let Some(room) = rooms::find(&config, arguments.room.as_deref()) else { return rooms::unknown() };
     let clock = Clock::start();
     let now = clock.now();
-    let Some(message) = message(now, arguments) else {
+    let Some(message) = message(now, &room, arguments) else {
         say_error("this can't be a chat message");
         return exit::code(exit::USAGE);
     };
@@ -99,24 +96,11 @@ pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
     }
 }
 
-fn room(config: &Config, wanted: Option<&str>) -> Option<RoomName> {
-    let is_wanted = |room: &&RoomName| {
-        wanted.is_none_or(|wanted| {
-            room.to_string() == wanted || names::token(wanted).is_ok_and(|token| token == room.token())
-        })
-    };
-    config.rooms.iter().find(is_wanted).cloned()
-}
-
 /// The message as it would come from the bus.
-fn message(now: Moment, arguments: &PreviewArguments) -> Option<ChatMessage> {
-    let html = html_escape::encode_safe(&arguments.message);
-    let time = now.wall.timestamp_millis();
-    let mut payload = json!({"username": arguments.user, "msg": html, "time": time});
-    if let Some(rank) = arguments.rank {
-        payload["rank"] = json!(rank);
-    }
-    match event::parse("chatmsg", json!({"payload": payload}).to_string().as_bytes()).ok()?.event {
+fn message(now: Moment, room: &RoomName, arguments: &PreviewArguments) -> Option<ChatMessage> {
+    let PreviewArguments { user, rank, message, .. } = arguments;
+    let line = wire::chat_line(room, user, *rank, message, "preview", now);
+    match event::parse("chatmsg", &line).ok()?.event {
         ChatEvent::Chat(message) => Some(message),
         _ => None,
     }

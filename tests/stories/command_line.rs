@@ -69,6 +69,10 @@ async fn help_teaches_what_there_is_and_lists_the_exit_codes() -> Result {
     assert_eq!((ran.exit, ran.stderr.as_str()), (Exit::Code(0), ""));
     for words in [
         "check-config",
+        "watch",
+        "send",
+        "completions",
+        "man",
         "--config",
         "config.json",
         "--log-level",
@@ -82,6 +86,28 @@ async fn help_teaches_what_there_is_and_lists_the_exit_codes() -> Result {
     let codes: Vec<&str> = codes.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(codes, ["0", "1", "2", "69", "77", "78", "124"]);
     assert!(!ran.stdout.contains("memory"), "it is not advertised: {}", ran.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn completions_and_manual_pages_need_no_config() -> Result {
+    let folder = TempDir::new().context("making a folder")?;
+    for (arguments, words) in [
+        (&["completions", "bash"][..], "complete -F _kryten__llm -o"),
+        (&["completions", "zsh"], "#compdef kryten-llm"),
+        (&["completions", "fish"], "complete -c kryten-llm"),
+        (&["man"], ".TH kryten-llm 1"),
+        (&["man", "watch"], "silent\\-after"),
+    ] {
+        let ran = run_in(folder.path(), arguments, &[]).await?;
+        assert_eq!((ran.exit, ran.stderr.as_str()), (Exit::Code(0), ""), "{arguments:?}");
+        assert!(ran.stdout.contains(words), "{arguments:?}: {}", ran.stdout);
+    }
+    for arguments in [&["completions"][..], &["completions", "cmd"], &["man", "memory"], &["man", "nonsense"]]
+    {
+        let ran = run_in(folder.path(), arguments, &[]).await?;
+        assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::Code(2), ""), "{arguments:?}: {ran:?}");
+    }
     Ok(())
 }
 

@@ -29,6 +29,7 @@ mod reload;
 mod response_log;
 mod robot;
 mod rooms;
+mod send;
 mod shape;
 mod shutdown;
 mod silences;
@@ -37,6 +38,7 @@ mod spend;
 mod templates;
 mod toggles;
 mod triggers;
+mod watch;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");

@@ -121,17 +121,21 @@ fn delay(fields: Option<&Map<String, Value>>) -> Result<Duration, String> {
     Err(format!("delay_seconds is {kind}, not a number"))
 }
 
-fn object(body: &[u8]) -> Option<Map<String, Value>> {
+pub(super) fn object(body: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(body).ok()
 }
 
-fn text(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
+pub(super) fn text(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
     match fields.remove(key) {
         Some(Value::String(text)) => Some(text),
         _ => None,
     }
 }
 
-fn one_line(text: &str, bytes: usize) -> String {
+pub(super) fn id(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
+    text(fields, key).filter(|id| !id.is_empty() && id.len() <= ID_BYTES)
+}
+
+pub(super) fn one_line(text: &str, bytes: usize) -> String {
     cut(text.trim(), bytes).replace(char::is_control, " ")
 }
