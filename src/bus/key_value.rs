@@ -97,7 +97,7 @@ impl Bus {
     }
 
     async fn jetstream(&self) -> Result<Context, BucketError> {
-        self.fresh_client().await.map(jetstream::new).ok_or(BucketError::LinkDown)
+        self.fresh_client().await.map(|(client, _)| jetstream::new(client)).ok_or(BucketError::LinkDown)
     }
 }
 

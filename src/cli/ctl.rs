@@ -109,8 +109,8 @@ fn show(
         }
         let service = &config.service.service_name;
         let request = json!({"service": service, "command": command, "args": arguments});
-        let asked =
-            visit.bus.request(&subjects::command(service), request.to_string().into_bytes(), None, PATIENCE);
+        let subject = subjects::command(service);
+        let asked = visit.bus.request(&subject, request.to_string().into_bytes(), None, PATIENCE);
         let answer: Value = match asked.await {
             Ok(Reply::Answered(answer)) => serde_json::from_slice(&answer).unwrap_or_default(),
             Ok(Reply::NoResponders) => return unanswered(&format!("no service called {service} is there")),
