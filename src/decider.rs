@@ -103,14 +103,14 @@ impl DeciderLoop {
 
     /// Decides until a stop is asked for, then waits for the replies in hand: each ends by itself,
     /// at the latest when it is told to give up.
-    pub async fn run(mut self, tools: ReplyTools, shutdown: Shutdown) {
+    pub async fn run(mut self, mut tools: ReplyTools, shutdown: Shutdown) {
         loop {
             self.progress.end();
             tokio::select! {
                 biased;
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
-                Ok(()) = self.in_force.changed() => self.adopt(),
+                Ok(()) = self.in_force.changed() => self.adopt(&mut tools),
                 () = shutdown.stop_taking.cancelled() => break,
                 Some((room, input)) = self.queues.next(), if self.has_begun => {
                     self.progress.begin(self.clock.now());
@@ -178,9 +178,12 @@ impl DeciderLoop {
         }
     }
 
-    /// Decides by what is in force now; what is remembered stays.
-    fn adopt(&mut self) {
+    /// Decides by what is in force now; what is remembered stays, and replies under way end as they
+    /// began.
+    fn adopt(&mut self, tools: &mut ReplyTools) {
         let rules = self.in_force.borrow_and_update().clone();
+        self.spend.adopt(&rules.config().spend);
+        tools.router = tools.router.renewed(rules.config());
         self.decider.adopt(rules);
     }
 

@@ -38,7 +38,6 @@ pub struct SpendBook {
 
 #[derive(Debug)]
 struct Inner {
-    limits: config::Spend,
     users_bytes: usize,
     clock: Clock,
     sums: Mutex<Sums>,
@@ -47,6 +46,7 @@ struct Inner {
 /// Held for moments only, never across an await.
 #[derive(Debug)]
 struct Sums {
+    limits: config::Spend,
     spend: Spend,
     /// How often they have changed, by which a change is known to be written.
     changes: u64,
@@ -60,16 +60,13 @@ struct ToWriter {
 }
 
 impl SpendBook {
-    /// The service's book: it goes on from the file, and the writer, which is there when anything is
-    /// limited, keeps the file. Reads the file at once.
-    pub fn open(config: &Config, clock: Clock) -> (Self, Option<SpendWriter>) {
-        if !config.spend.is_limited() {
-            return (Self::blank(config, clock), None);
-        }
+    /// The service's book: it goes on from the file, and the writer keeps the file as long as anything
+    /// is limited. Reads the file at once.
+    pub fn open(config: &Config, clock: Clock) -> (Self, SpendWriter) {
         let file = StateFile::new(&config.state_dir, FILE);
         let inner = Self::going_on_from(file::read_or_set_aside(&file), config, clock);
         let (writer, to_writer) = SpendWriter::new(inner.clone(), file);
-        (Self { inner, writer: Some(to_writer) }, Some(writer))
+        (Self { inner, writer: Some(to_writer) }, writer)
     }
 
     /// A book that goes on from the service's file but leaves it alone: what is spent by it, nobody
@@ -93,13 +90,19 @@ impl SpendBook {
             Some(saved) => Spend::restore(now, local_day(now), users_bytes, &saved),
             None => Spend::new(local_day(now)),
         };
-        let sums = Mutex::new(Sums { spend, changes: 0 });
-        Arc::new(Inner { limits: config.spend.clone(), users_bytes, clock, sums })
+        let sums = Mutex::new(Sums { limits: config.spend.clone(), spend, changes: 0 });
+        Arc::new(Inner { users_bytes, clock, sums })
+    }
+
+    /// Keeps to other limits from now on; what was spent stays.
+    pub fn adopt(&self, limits: &config::Spend) {
+        self.inner.lock().limits = limits.clone();
     }
 
     /// The limit that is so near that unasked replies stop; for all, or the user's.
     pub fn near(&self, now: Moment, user: Option<&Username>) -> Option<Near> {
-        self.inner.lock().spend.near(now, local_day(now), &self.inner.limits, user)
+        let sums = self.inner.lock();
+        sums.spend.near(now, local_day(now), &sums.limits, user)
     }
 
     /// Counts a call that is about to be made, and returns when that is written down.
@@ -107,10 +110,10 @@ impl SpendBook {
     /// # Errors
     /// The limit that the call might exceed. Then it must not be made.
     pub async fn reserve(&self, call: Call<'_>) -> Result<OpenCall, Reason> {
-        let (ticket, change) = self.inner.reserve(call)?;
+        let (ticket, change, is_limited) = self.inner.reserve(call)?;
         // From here on it is settled, whatever happens.
         let mut open = OpenCall { book: self.clone(), ticket, at_drop: Usage::Nothing };
-        if let Some(writer) = &self.writer {
+        if let Some(writer) = self.writer.as_ref().filter(|_| is_limited) {
             writer.has_written(change).await;
         }
         open.at_drop = Usage::Unknown;
@@ -121,18 +124,21 @@ impl SpendBook {
         let mut sums = self.inner.lock();
         sums.spend.settle(ticket, usage);
         sums.changes += 1;
+        let is_limited = sums.limits.is_limited();
         drop(sums);
-        self.writer.iter().for_each(ToWriter::wake);
+        self.writer.iter().filter(|_| is_limited).for_each(ToWriter::wake);
     }
 }
 
 impl Inner {
-    fn reserve(&self, call: Call<'_>) -> Result<(SpendTicket, u64), Reason> {
+    /// Its ticket, which change it is, and whether anything is limited.
+    fn reserve(&self, call: Call<'_>) -> Result<(SpendTicket, u64, bool), Reason> {
         let now = self.clock.now();
         let mut sums = self.lock();
-        let ticket = sums.spend.reserve(now, local_day(now), &self.limits, self.users_bytes, call)?;
-        sums.changes += 1;
-        Ok((ticket, sums.changes))
+        let Sums { limits, spend, changes } = &mut *sums;
+        let ticket = spend.reserve(now, local_day(now), limits, self.users_bytes, call)?;
+        *changes += 1;
+        Ok((ticket, *changes, limits.is_limited()))
     }
 
     /// What is to be written down, and which changes are in it.

@@ -20,6 +20,11 @@ impl LazyClient {
         Self { encrypted, client: OnceCell::new() }
     }
 
+    /// Whether it can be used for encrypted providers.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
     /// The client. It is made in a thread that may block; after a failure the next call tries
     /// again.
     ///

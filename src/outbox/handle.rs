@@ -28,7 +28,7 @@ pub struct OutboxHandle {
 impl OutboxHandle {
     /// A handle on the outbox of a room, and where what is handed in comes out.
     pub(super) fn new(room: &RoomName, tools: &Tools) -> (Self, mpsc::Receiver<Batch>) {
-        let capacity = tools.config.outbox.max_lines;
+        let capacity = tools.in_force.borrow().config().outbox.max_lines;
         let (batches, received) = mpsc::channel(capacity.max(1));
         let handle = Self {
             room: room.clone(),

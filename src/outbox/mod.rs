@@ -25,6 +25,7 @@ use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::RoomName;
 use crate::robot::RoomRobot;
+use crate::settings::InForce;
 use before::Verdict;
 use line::{Batch, Lines};
 use sending::Answers;
@@ -36,7 +37,7 @@ pub use handle::OutboxHandle;
 #[derive(Clone)]
 pub struct Tools {
     /// The gaps, the bounds, and what is meant by stale.
-    pub config: Arc<Config>,
+    pub in_force: InForce,
     /// Who is written as the source of a line.
     pub identity: Arc<Identity>,
     /// Where the lines go.
@@ -49,6 +50,13 @@ pub struct Tools {
     pub decider: DeciderHandle,
     /// Drops what waits.
     pub give_up: CancellationToken,
+}
+
+impl Tools {
+    /// How long a line may wait.
+    fn stale(&self) -> Duration {
+        self.in_force.borrow().config().outbox.stale
+    }
 }
 
 /// The outbox of one room. See [`Outbox::run`].
@@ -96,7 +104,7 @@ impl Outbox {
         while open || !self.lines.is_empty() {
             let now = self.tools.clock.now().elapsed;
             self.progress.end();
-            let stale = self.lines.drop_stale(now, self.tools.config.outbox.stale);
+            let stale = self.lines.drop_stale(now, self.tools.stale());
             if stale > 0 {
                 warn!(room = %self.room, lines = stale, "lines waited too long and are dropped (stale)");
             }
@@ -121,7 +129,8 @@ impl Outbox {
 
     /// The first line's turn has come.
     fn take_turn(&mut self, answers: &mut Answers) {
-        match self.lines.judge(self.tools.clock.now().elapsed, &self.tools.config.validation) {
+        let rules = self.tools.in_force.borrow().clone();
+        match self.lines.judge(self.tools.clock.now().elapsed, &rules.config().validation) {
             Verdict::Say => answers.extend(self.lines.pop().map(|line| self.say(line))),
             Verdict::Wait => self.one_at_a_time = true,
             Verdict::Reject(outcome) => self.lines.reject(outcome),
@@ -139,11 +148,11 @@ impl Outbox {
     ) -> bool {
         let Some(line) = lines.front() else { return std::future::pending().await };
         let due = *line.due.get_or_insert_with(|| {
-            let gap = gap(&tools.config, line.part > 0, rand::random::<f64>());
+            let gap = gap(tools.in_force.borrow().config(), line.part > 0, rand::random::<f64>());
             last_said.map_or(line.handed_over, |last| line.handed_over.max(last + gap))
         });
         let now = tools.clock.now().elapsed;
-        let stale_in = (line.handed_over + tools.config.outbox.stale).saturating_sub(now);
+        let stale_in = (line.handed_over + tools.stale()).saturating_sub(now);
         let may_speak = async {
             sleep(due.saturating_sub(tools.clock.now().elapsed)).await;
             robot.in_the_room().await;

@@ -66,7 +66,7 @@ impl Chat {
         let (outboxes, handles) = outboxes(
             robots,
             &Tools {
-                config: config.clone(),
+                in_force: in_force.clone(),
                 identity: identity.clone(),
                 bus: bus.clone(),
                 clock: *clock,
@@ -102,7 +102,7 @@ impl Chat {
         };
         tasks.push(spawn("room state", shutdown, room_state.run(parts)));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
-        tasks.extend(spend_writer.map(|writer| spawn("spend writer", shutdown, writer.run())));
+        tasks.push(spawn("spend writer", shutdown, spend_writer.run()));
         tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
         Self {
             tasks,

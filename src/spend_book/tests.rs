@@ -27,7 +27,7 @@ impl Life {
 
     fn open(&self) -> (SpendBook, tokio::task::JoinHandle<()>) {
         let (book, writer) = SpendBook::open(&self.config(), Clock::start());
-        (book, tokio::spawn(writer.expect("there is a limit").run()))
+        (book, tokio::spawn(writer.run()))
     }
 
     fn file(&self) -> Value {
@@ -101,7 +101,7 @@ async fn a_file_that_can_not_be_written_holds_no_call_up_and_the_limits_hold() {
     fs::write(life.folder.path().join("state"), "a file where a folder should be").expect("written");
     let config = Config { state_dir: life.folder.path().join("state"), ..life.config() };
     let (book, writer) = SpendBook::open(&config, Clock::start());
-    let _writer = tokio::spawn(writer.expect("there is a limit").run());
+    let _writer = tokio::spawn(writer.run());
     let began = std::time::Instant::now();
     assert!(book.reserve(call(1)).await.is_ok() && book.reserve(call(1)).await.is_ok());
     assert!(began.elapsed() < PATIENCE);
@@ -127,12 +127,27 @@ async fn many_at_once_share_their_writes_and_none_goes_before_its_own() {
 async fn without_limits_there_is_no_file() {
     let life = Life::new(json!({}));
     let (book, writer) = SpendBook::open(&life.config(), Clock::start());
-    assert!(writer.is_none());
+    let _writer = tokio::spawn(writer.run());
     for _ in 0..1_000 {
         drop(book.reserve(call(u64::MAX)).await.expect("no limit"));
     }
     assert_eq!(book.near(book.inner.clock.now(), None), None);
     assert!(fs::read_dir(life.folder.path()).expect("the folder").next().is_none());
+}
+
+#[tokio::test]
+async fn other_limits_hold_from_the_next_call_on_and_what_was_spent_stays() {
+    let life = Life::new(json!({}));
+    let (book, writer) = SpendBook::open(&life.config(), Clock::start());
+    let _writer = tokio::spawn(writer.run());
+    drop(book.reserve(call(10)).await.expect("no limit"));
+    let limits = |limits: Value| config(json!({"spend": limits})).spend;
+    book.adopt(&limits(json!({"max_calls_per_day": 2})));
+    drop(book.reserve(call(10)).await.expect("one is left"));
+    assert_eq!(book.reserve(call(10)).await.err(), Some(Reason::SpendCalls));
+    assert_eq!(life.file()["calls"], 2, "from now on it is written down, all of it");
+    book.adopt(&limits(json!({"max_calls_per_day": 3})));
+    assert!(book.reserve(call(10)).await.is_ok());
 }
 
 #[tokio::test]

@@ -102,6 +102,23 @@ async fn a_reply_in_flight_keeps_the_settings_that_it_began_with() -> Result {
 }
 
 #[tokio::test]
+async fn another_order_of_providers_and_a_spend_limit_hold_from_the_next_question_on() -> Result {
+    let world = World::of(BINARY).providers(2).start().await?;
+    world.ask("bob", "one").await?;
+    assert_eq!(world.providers[0].requests().count(), 1);
+    let order = json!({"default_provider_priority": ["second", "first"], "spend": {"max_calls_per_day": 2}});
+    reload(&world, order).await?;
+    world.ask("bob", "two").await?;
+    assert_eq!((world.providers[0].requests().count(), world.providers[1].requests().count()), (1, 1));
+    world.mention("bob", "three").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["spend_calls"] == 1).await?;
+    let beat = world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
+    assert_eq!(beat.json["status"]["llm_providers"], json!({"first": "ok", "second": "ok"}));
+    assert_eq!(world.ledger().await?["sent"], 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn limits_and_the_conversation_outlive_a_reload() -> Result {
     let limits = json!({"rate_limits": {"user_cooldown_seconds": 300}});
     let world = World::of(BINARY).config(limits.clone()).start().await?;

@@ -1,5 +1,6 @@
 mod breaker;
 mod calls;
+mod renewed;
 mod secrets;
 mod spend;
 mod time;

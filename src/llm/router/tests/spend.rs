@@ -124,7 +124,7 @@ async fn a_probe_that_may_not_be_made_gives_its_slot_back() {
     let (one, two) = tokio::join!(stage.ask("n"), stage.ask("o"));
     let spent = Err(GaveUp::Spent(Reason::SpendCalls));
     assert_eq!((one, two), (spent.clone(), spent));
-    let probe = stage.router.0.lock().states[0].breaker.admit_as_last_resort();
+    let probe = stage.router.0.known().states[0].breaker.admit_as_last_resort();
     assert_eq!(probe, crate::llm::breaker::Admit::Probe, "nobody holds the slot");
     assert_eq!(calls(&stage), [1]);
 }
