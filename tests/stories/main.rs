@@ -25,6 +25,7 @@ mod robot;
 mod rooms;
 mod shape;
 mod shutdown;
+mod state;
 mod templates;
 mod toggles;
 
