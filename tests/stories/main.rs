@@ -30,6 +30,7 @@ mod shape;
 mod shutdown;
 mod silences;
 mod spam;
+mod state;
 mod templates;
 mod toggles;
 mod triggers;
