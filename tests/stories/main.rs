@@ -35,6 +35,7 @@ mod shutdown;
 mod silences;
 mod spam;
 mod spend;
+mod state;
 mod templates;
 mod toggles;
 mod triggers;

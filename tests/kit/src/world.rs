@@ -48,6 +48,7 @@ pub struct Builder {
     server: Settings,
     manner: Manner,
     proxied: bool,
+    stored: Vec<(String, String, Vec<u8>)>,
     changes: Vec<Value>,
 }
 
@@ -82,6 +83,7 @@ impl World {
             server: Settings::default(),
             manner: Manner::Echoes,
             proxied: false,
+            stored: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -112,6 +114,12 @@ impl Builder {
         self
     }
 
+    /// Has a server with JetStream, where this is written down before the daemon starts.
+    pub fn stored(mut self, bucket: &str, key: &str, value: impl Into<Vec<u8>>) -> Builder {
+        self.stored.push((bucket.to_owned(), key.to_owned(), value.into()));
+        self
+    }
+
     /// Begins with the robot in this manner.
     pub fn robot(mut self, manner: Manner) -> Builder {
         self.manner = manner;
@@ -139,7 +147,11 @@ impl Builder {
 
     /// Starts everything; the daemon may not be up yet, or never get up.
     pub async fn start_at_once(self) -> Result<World> {
-        let server = Server::start_with(self.server).await?;
+        let jetstream = self.server.jetstream || !self.stored.is_empty();
+        let server = Server::start_with(Settings { jetstream, ..self.server }).await?;
+        for (bucket, key, value) in self.stored {
+            server.put(&bucket, &key, value).await?;
+        }
         let mut providers = Vec::new();
         for _ in 0..self.providers {
             providers.push(Provider::start().await?);
