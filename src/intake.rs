@@ -172,12 +172,13 @@ impl Intake {
 
     /// Whoever raises the limit has to know by which kind of event it was reached.
     fn drop_too_large(&mut self, now: Moment, kind: &str, bytes: usize) {
-        self.health.message_malformed("too_large");
+        const TOO_LARGE: &str = "too_large";
+        self.health.message_malformed(TOO_LARGE);
         let event = event::known_kind(kind).unwrap_or("other");
-        if self.is_news(now, "too_large", event) {
+        if self.is_news(now, TOO_LARGE, event) {
             let (limit, room) = (self.max_event_bytes, &self.rooms[0].0);
             warn!(
-                %room, event, bytes, limit,
+                kind = TOO_LARGE, %room, event, bytes, limit,
                 "an event is dropped unread, since it is longer than limits.max_event_bytes"
             );
         }

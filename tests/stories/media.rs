@@ -156,6 +156,37 @@ async fn comments_are_counted_and_logged_like_replies() -> Result {
 }
 
 #[tokio::test]
+async fn a_comment_that_finds_no_free_hand_is_silenced_by_name() -> Result {
+    let world = world(json!({ "max_concurrent_handlers": 1, "testing": { "log_file": "log.jsonl" } }))
+        .start()
+        .await?;
+    let room = &world.rooms[0];
+    plays(&world, room, "A", 6_000).await?;
+    world.provider().next([Behaviour::Hold("Patience is a virtue.".to_owned())]);
+    world.mention("bob", "what do you think?").await?;
+    world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
+    plays(&world, room, "B", 6_000).await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["overload"] == 1).await?;
+    world.provider().release();
+    world.wait_for_health(SOON, |health| health["ledger"]["sent"] == 1).await?;
+    assert_eq!(world.ledger().await?["fired"], 2);
+    world.stop().await?;
+    let log = std::fs::read_to_string(world.daemon.folder().join("log.jsonl")).expect("a log");
+    let first: Value = serde_json::from_str(log.lines().next().unwrap_or_default()).expect("a record");
+    assert_eq!((&first["trigger_type"], &first["reason"]), (&json!("media_change"), &json!("overload")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_it_says_unasked_is_announced_as_a_feature() -> Result {
+    let world = world(json!({ "auto_participation": { "enabled": true } })).start().await?;
+    let discovery = world.recorder.wait_for("kryten.service.discovery", SOON, |_| true).await?;
+    assert_eq!(discovery.json["features"], json!(["chat", "media_change", "auto_participation"]));
+    world.ledger().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_rank_of_the_user_list_counts_where_the_message_has_none() -> Result {
     let world = World::of(BINARY)
         .config(json!({
