@@ -146,6 +146,11 @@ impl DeciderLoop {
         match decision {
             Decision::Silence(Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
+                if reason == Reason::Own
+                    && let Some(outbox) = tools.outboxes.get(room)
+                {
+                    outbox.heard(&message.text);
+                }
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
             }
             Decision::Silence(ref silence @ Silence { reason, fired: Some(ref fired), .. }) => {

@@ -6,7 +6,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::component::{Component, ComponentSet, Conditions, message};
-use super::ledger::{Ledger, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts};
 use super::progress::Progress;
 use super::snapshot::{ComponentHealth, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
@@ -34,6 +34,7 @@ pub(super) struct Books {
     pub messages_processed: u64,
     pub media_changes: u64,
     pub ledger: Ledger,
+    pub lines: LineCounts,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
     pub malformed: BTreeMap<&'static str, u64>,
@@ -67,6 +68,7 @@ impl Books {
             messages_processed: 0,
             media_changes: 0,
             ledger: Ledger::default(),
+            lines: LineCounts::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
             users: UserCount::default(),
@@ -153,6 +155,7 @@ impl Books {
             stalled: self.facts.stalled.critical(),
             conditions_dropped: self.conditions.iter().map(|conditions| conditions.dropped).sum(),
             ledger: self.ledger.clone(),
+            lines: self.lines.clone(),
             ignored: self.ignored.clone(),
             malformed: self.malformed.clone(),
             unique_users: self.users.count(),

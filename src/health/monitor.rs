@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::books::Books;
 use super::component::{Component, message};
+use super::ledger::LineFate;
 use super::progress::Progress;
 use super::snapshot::Snapshot;
 use super::state::ProviderStatus;
@@ -86,6 +87,11 @@ impl HealthMonitor {
                 books.errors_of_the_hour.add(now);
             }
         });
+    }
+
+    /// A line was handed over, and this became of it.
+    pub fn line(&self, fate: LineFate) {
+        self.books().lines.add(fate);
     }
 
     /// A provider's latest completed attempt, as the owner of its state sees it. A provider
