@@ -1,5 +1,6 @@
 //! The stories: the real binary against a real nats-server, one file a story.
 
+mod admins;
 mod alive;
 mod answers;
 mod chat;
@@ -11,10 +12,12 @@ mod group_restart;
 mod health_changes;
 mod hearing;
 mod heartbeats;
+mod hostile_answers;
 mod hostile_chat;
 mod http;
 mod instances;
 mod link;
+mod loop_guard;
 mod nats_access;
 mod nats_trouble;
 mod outage;
@@ -26,8 +29,11 @@ mod robot;
 mod rooms;
 mod shape;
 mod shutdown;
+mod silences;
+mod spam;
 mod templates;
 mod toggles;
+mod triggers;
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
