@@ -200,6 +200,11 @@ impl DeciderLoop {
         match decision {
             Decision::Silence(silence @ Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
+                if reason == Reason::Own
+                    && let Some(outbox) = tools.outboxes.get(room)
+                {
+                    outbox.heard(&message.text);
+                }
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
                 if reason != Reason::Own {
                     self.decisions.push(false, Entry::of_silence(now, room, Some(message), &silence));

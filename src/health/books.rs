@@ -6,7 +6,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::component::{Component, ComponentSet, Conditions, message};
-use super::ledger::{Ledger, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts};
 use super::progress::Progress;
 use super::snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
@@ -36,6 +36,7 @@ pub(super) struct Books {
     pub paused: Vec<PausedRoom>,
     pub changes_dropped: u64,
     pub ledger: Ledger,
+    pub lines: LineCounts,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
     pub malformed: BTreeMap<&'static str, u64>,
@@ -71,6 +72,7 @@ impl Books {
             paused: Vec::new(),
             changes_dropped: 0,
             ledger: Ledger::default(),
+            lines: LineCounts::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
             users: UserCount::default(),
@@ -157,6 +159,7 @@ impl Books {
             stalled: self.facts.stalled.critical(),
             conditions_dropped: self.conditions.iter().map(|conditions| conditions.dropped).sum(),
             ledger: self.ledger.clone(),
+            lines: self.lines.clone(),
             ignored: self.ignored.clone(),
             malformed: self.malformed.clone(),
             unique_users: self.users.count(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::books::Books;
 use super::component::{Component, message};
+use super::ledger::LineFate;
 use super::progress::Progress;
 use super::snapshot::{PausedRoom, ProviderHealth, Snapshot};
 use super::state::ProviderStatus;
@@ -107,6 +108,11 @@ impl HealthMonitor {
             ProviderHealth { status: known.map_or(ProviderStatus::Unknown, |known| known.status), name }
         };
         books.providers = names.map(with_status).collect();
+    }
+
+    /// A line was handed over, and this became of it.
+    pub fn line(&self, fate: LineFate) {
+        self.books().lines.add(fate);
     }
 
     /// A provider's latest completed attempt, as the owner of its state sees it. A provider

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::component::{Component, ComponentSet};
-use super::ledger::{Ledger, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts};
 use super::state::{ProviderStatus, State};
 use crate::clock::Moment;
 use crate::names::ProviderName;
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub conditions_dropped: u64,
     /// What became of the replies.
     pub ledger: Ledger,
+    /// What became of the lines that were handed over.
+    pub lines: LineCounts,
     /// Messages that began no reply, by reason.
     pub ignored: ReasonCounts,
     /// Events that could not be read, by what is wrong with them.

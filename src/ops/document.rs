@@ -50,6 +50,7 @@ pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) ->
         "components": components(snapshot),
         "conditions_dropped": snapshot.conditions_dropped,
         "ledger": snapshot.ledger,
+        "lines": snapshot.lines,
         "ignored": snapshot.ignored,
         "malformed": snapshot.malformed,
         "changes_dropped": snapshot.changes_dropped,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::Tools;
 use super::before::Words;
 use super::line::Batch;
+use super::{Tools, heard};
 use crate::clock::Clock;
 use crate::health::{Component, HealthMonitor};
 use crate::names::RoomName;
@@ -20,6 +20,7 @@ const OVERFLOW_LASTS: Duration = Duration::from_secs(60);
 pub struct OutboxHandle {
     room: RoomName,
     batches: mpsc::Sender<Batch>,
+    echoes: mpsc::Sender<String>,
     places: Arc<Semaphore>,
     clock: Clock,
     health: HealthMonitor,
@@ -27,17 +28,28 @@ pub struct OutboxHandle {
 
 impl OutboxHandle {
     /// A handle on the outbox of a room, and where what is handed in comes out.
-    pub(super) fn new(room: &RoomName, tools: &Tools) -> (Self, mpsc::Receiver<Batch>) {
+    pub(super) fn new(
+        room: &RoomName,
+        tools: &Tools,
+    ) -> (Self, mpsc::Receiver<Batch>, mpsc::Receiver<String>) {
         let capacity = tools.in_force.borrow().config().outbox.max_lines;
         let (batches, received) = mpsc::channel(capacity.max(1));
+        let (echoes, heard) = mpsc::channel(heard::WAITING);
         let handle = Self {
             room: room.clone(),
             batches,
+            echoes,
             places: Arc::new(Semaphore::new(capacity)),
             clock: tools.clock,
             health: tools.health.clone(),
         };
-        (handle, received)
+        (handle, received, heard)
+    }
+
+    /// A line of ours appeared in the room. Never waits: an echo that finds no room is behind as many as
+    /// there are lines to be heard, and each of those stands for one.
+    pub fn heard(&self, text: &str) {
+        let _ = self.echoes.try_send(text.to_owned());
     }
 
     /// Hands in a reply and waits for what becomes of it.

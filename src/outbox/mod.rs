@@ -2,6 +2,7 @@
 //! a fresh proof of the link, and never says a line twice.
 
 mod before;
+mod ears;
 mod handle;
 pub mod heard;
 pub mod line;
@@ -22,11 +23,12 @@ use crate::bus::wire::Identity;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decider::DeciderHandle;
-use crate::health::{Component, HealthMonitor, Progress};
+use crate::health::{Component, HealthMonitor, LineFate, Progress};
 use crate::names::RoomName;
 use crate::robot::RoomRobot;
 use crate::settings::InForce;
 use before::Verdict;
+use ears::Ears;
 use line::{Batch, Lines};
 use sending::Answers;
 
@@ -48,6 +50,8 @@ pub struct Tools {
     pub health: HealthMonitor,
     /// Who must know our lines before their echo comes.
     pub decider: DeciderHandle,
+    /// From then on the room's chat is not heard, so that no echo comes.
+    pub stop_taking: CancellationToken,
     /// Drops what waits.
     pub give_up: CancellationToken,
 }
@@ -64,8 +68,11 @@ pub struct Outbox {
     room: RoomName,
     tools: Tools,
     batches: mpsc::Receiver<Batch>,
+    /// Our own lines as they appear in the room.
+    echoes: mpsc::Receiver<String>,
     robot: RoomRobot,
     lines: Lines,
+    ears: Ears,
     /// When the latest line was handed to the bus, since start.
     last_said: Option<Duration>,
     robot_has_answered: bool,
@@ -78,15 +85,17 @@ pub struct Outbox {
 impl Outbox {
     /// An outbox and where to hand replies in.
     pub fn new(room: RoomName, tools: Tools, robot: RoomRobot) -> (Self, OutboxHandle) {
-        let (handle, batches) = OutboxHandle::new(&room, &tools);
+        let (handle, batches, echoes) = OutboxHandle::new(&room, &tools);
         let progress = tools.health.progress(Component::Outbox);
-        let lines = Lines::default();
+        let ears = Ears::new(room.clone(), tools.clone());
         let outbox = Self {
             room,
             tools,
             batches,
+            echoes,
             robot,
-            lines,
+            lines: Lines::default(),
+            ears,
             last_said: None,
             robot_has_answered: false,
             one_at_a_time: false,
@@ -104,6 +113,7 @@ impl Outbox {
         while open || !self.lines.is_empty() {
             let now = self.tools.clock.now().elapsed;
             self.progress.end();
+            self.ears.judge();
             let stale = self.lines.drop_stale(now, self.tools.stale());
             if stale > 0 {
                 warn!(room = %self.room, lines = stale, "lines waited too long and are dropped (stale)");
@@ -112,6 +122,7 @@ impl Outbox {
                 biased;
                 () = give_up.cancelled() => return self.give_up(answers),
                 Some(answered) = answers.next() => self.answered(answered),
+                Some(text) = self.echoes.recv() => self.ears.heard(&text),
                 batch = self.batches.recv(), if open => match batch {
                     Some(batch) => self.lines.push(batch),
                     None => open = false,
@@ -123,6 +134,7 @@ impl Outbox {
                         self.take_turn(&mut answers);
                     }
                 }
+                () = self.ears.next_change() => {}
             }
         }
     }
@@ -170,6 +182,7 @@ impl Outbox {
         let abandoned = self.lines.abandon();
         let in_doubt = answers.len();
         drop(answers);
+        (0..in_doubt).for_each(|_| self.tools.health.line(LineFate::InDoubt));
         self.lines.doubt_the_rest(self.tools.clock.now());
         if abandoned + in_doubt > 0 {
             info!(room = %self.room, abandoned, in_doubt, "lines given up");

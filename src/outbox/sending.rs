@@ -8,10 +8,10 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::Outbox;
 use super::line::{Line, LineOutcome};
+use super::{Outbox, heard};
 use crate::bus::{PublishError, Reply, subjects, wire};
-use crate::health::Component;
+use crate::health::{Component, LineFate};
 
 /// How long the robot has to answer.
 const ROBOT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,9 +23,10 @@ const NO_RESPONDERS_PAUSE: Duration = Duration::from_secs(1);
 /// The lines that are out, until it is known what became of each.
 pub(super) type Answers = FuturesUnordered<BoxFuture<'static, Answered>>;
 
-/// A line and what came of it.
+/// A line, by which its echo is known, and what came of it.
 pub(super) struct Answered {
     line: Line,
+    echo: heard::Said,
     outcome: Result<Said, PublishError>,
 }
 
@@ -44,14 +45,15 @@ impl Outbox {
         self.last_said = Some(now.elapsed);
         line.spoken = Some(now);
         self.tools.decider.said(self.room.clone(), line.text.clone());
-        let correlation_id = self.lines.correlation_id(line.batch).map(str::to_owned);
+        let correlation_id = self.lines.correlation_id(line.batch).unwrap_or_default().to_owned();
+        let echo = self.ears.said(&line.text, &correlation_id);
         let payload =
             wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
         let (bus, clock) = (self.tools.bus.clone(), self.tools.clock);
         Box::pin(async move {
             let asked = clock.now().elapsed;
             let subject = subjects::ROBOT_COMMAND;
-            let reply = bus.request(subject, payload, correlation_id.as_deref(), ROBOT_TIMEOUT).await;
+            let reply = bus.request(subject, payload, Some(&correlation_id), ROBOT_TIMEOUT).await;
             let outcome = match reply {
                 Ok(Reply::Answered(answer)) => Ok(Said::Answered(answer)),
                 Ok(Reply::NoResponders) => Ok(Said::NoResponders),
@@ -64,16 +66,19 @@ impl Outbox {
                 }
                 Err(error) => Err(error),
             };
-            Answered { line, outcome }
+            Answered { line, echo, outcome }
         })
     }
 
     pub(super) fn answered(&mut self, answered: Answered) {
-        let Answered { line, outcome } = answered;
+        let Answered { line, echo, outcome } = answered;
         self.progress.begin(self.tools.clock.now());
         self.one_at_a_time = matches!(outcome, Ok(Said::NoResponders));
+        if matches!(outcome, Ok(Said::NoResponders) | Err(_)) {
+            self.ears.not_said(echo);
+        }
         match outcome {
-            Ok(Said::Answered(answer)) => self.robot_said(&line, &answer),
+            Ok(Said::Answered(answer)) => self.robot_said(&line, echo, &answer),
             Ok(Said::NoResponders) => {
                 // Proven that nobody got it: the one case in which a line is tried again.
                 self.robot.takes_lines(false);
@@ -96,10 +101,12 @@ impl Outbox {
         }
     }
 
-    fn robot_said(&mut self, line: &Line, answer: &[u8]) {
+    fn robot_said(&mut self, line: &Line, echo: heard::Said, answer: &[u8]) {
         self.robot_has_answered = true;
         self.robot.takes_lines(true);
-        match wire::robot_answer(answer) {
+        let taken = wire::robot_answer(answer);
+        self.ears.answered(echo, taken.is_ok());
+        match taken {
             Ok(()) => {
                 self.robot_is(None);
                 self.settle(line, LineOutcome::Sent);
@@ -119,6 +126,14 @@ impl Outbox {
 
     fn settle(&mut self, line: &Line, outcome: LineOutcome) {
         let correlation_id = self.lines.correlation_id(line.batch).unwrap_or_default();
+        let fate = match outcome {
+            LineOutcome::Sent => Some(LineFate::Sent),
+            LineOutcome::InDoubt => Some(LineFate::InDoubt),
+            LineOutcome::Failed => Some(LineFate::Failed),
+            // It was not handed over.
+            LineOutcome::Stale | LineOutcome::Abandoned => None,
+        };
+        fate.into_iter().for_each(|fate| self.tools.health.line(fate));
         match outcome {
             LineOutcome::InDoubt => warn!(
                 room = %self.room, correlation_id, "a line was handed to the bus, but nothing proves that the robot got it"

@@ -72,6 +72,7 @@ impl Chat {
                 clock: *clock,
                 health: health.clone(),
                 decider: decider.clone(),
+                stop_taking: shutdown.stop_taking.clone(),
                 give_up: shutdown.give_up.clone(),
             },
         );

@@ -18,10 +18,7 @@ const LATE: &str = "Sorry, I had to think about that for a while.";
 /// A world whose provider has just been asked, and holds its answer back.
 async fn mid_call(changes: Value) -> Result<World> {
     let world = World::of(BINARY).config(changes).proxied().start().await?;
-    world.provider().next([Behaviour::Hold(LATE.to_owned())]);
-    let mark = world.provider().requests().mark();
-    world.mention("bob", "what do you think?").await?;
-    world.provider().wait_for_request(mark, SOON, |_| true).await?;
+    world.ask_and_hold("bob", "what do you think?", LATE).await?;
     Ok(world)
 }
 
@@ -274,13 +271,8 @@ async fn req_007_a_sigterm_before_nats_is_up_hopes_for_two_seconds_and_is_no_fai
 #[tokio::test]
 async fn req_007_lines_held_while_nats_is_away_are_counted_as_abandoned() -> Result {
     let world = mid_call(json!({})).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
-    world.provider().release();
-    // The answer is there, and its line waits for the link.
-    world.wait_for_health(SOON, |health| health["llm_providers"]["first"] == "ok").await?;
-    assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 1);
+    world.cut_off().await?;
+    world.release_cut_off().await?;
     let asked = Instant::now();
     world.daemon.terminate()?;
     assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(124));
@@ -295,9 +287,7 @@ async fn req_007_lines_held_while_nats_is_away_are_counted_as_abandoned() -> Res
 #[tokio::test]
 async fn req_007_a_link_that_returns_within_the_hope_still_carries_line_and_farewell() -> Result {
     let world = mid_call(json!({})).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
+    world.cut_off().await?;
     world.provider().release();
     world.daemon.terminate()?;
     stopping(&world).await?;

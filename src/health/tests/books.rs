@@ -339,3 +339,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_line_is_counted_by_what_became_of_it() {
+    use LineFate as F;
+    let monitor = connected();
+    for fate in [
+        F::Sent,
+        F::Sent,
+        F::Sent,
+        F::Heard,
+        F::Heard,
+        F::InDoubt,
+        F::Failed,
+        F::Failed,
+        F::Failed,
+        F::Failed,
+    ] {
+        monitor.line(fate);
+    }
+    let expected = LineCounts { sent: 3, in_doubt: 1, failed: 4, heard: 2 };
+    assert_eq!(monitor.snapshot(at(1)).lines, expected);
+}

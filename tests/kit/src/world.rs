@@ -25,7 +25,7 @@ use crate::error::{Context, Error, Result};
 use crate::journal::Mark;
 use crate::nats::{Server, Settings, round_trip};
 use crate::process::Exit;
-use crate::provider::Provider;
+use crate::provider::{Behaviour, Provider};
 use crate::proxy::Proxy;
 use crate::recorder::{Message, Recorder};
 use crate::robot::{Manner, Robot, Said};
@@ -249,6 +249,32 @@ impl World {
         let mark = self.robot.says.mark();
         self.mention(user, text).await?;
         self.robot.wait_for_say(mark, SOON, |_| true).await
+    }
+
+    /// `user` speaks to the bot, and the provider holds its answer back until it is told to release it.
+    pub async fn ask_and_hold(&self, user: &str, text: &str, answer: &str) -> Result {
+        let mark = self.provider().requests().mark();
+        self.provider().next([Behaviour::Hold(answer.to_owned())]);
+        self.mention(user, text).await?;
+        self.provider().wait_for_request(mark, SOON, |_| true).await.map(drop)
+    }
+
+    /// Cuts the daemon off the bus, and waits until it knows.
+    ///
+    /// # Errors
+    /// Also when the world has no proxy.
+    pub async fn cut_off(&self) -> Result {
+        self.proxy()?.refuse().await?;
+        self.proxy()?.cut().await?;
+        self.wait_for_health(SOON, |health| health["nats_connected"] == false).await.map(drop)
+    }
+
+    /// Releases the one held answer while the daemon is cut off, and waits until its lines are held.
+    pub async fn release_cut_off(&self) -> Result {
+        self.provider().release();
+        let held =
+            |health: &Value| health["llm_providers"]["first"] == "ok" && health["ledger"]["in_flight"] == 1;
+        self.wait_for_health(SOON, held).await.map(drop)
     }
 
     /// Publishes `count` messages (subject and body), `per_second` of them each second or as fast as
