@@ -288,6 +288,8 @@ fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {
 }
 
 #[cfg(test)]
+mod adopt_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod why_tests;
