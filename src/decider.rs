@@ -87,6 +87,8 @@ impl DeciderLoop {
                 Some((room, message)) = self.queues.next() => {
                     self.progress.begin(self.clock.now());
                     #[cfg(feature = "test-hooks")]
+                    crate::test_hooks::order_heartbeat(&message.text);
+                    #[cfg(feature = "test-hooks")]
                     crate::test_hooks::stall("decider", &message.text).await;
                     self.decide(&room, &message, &tools);
                 }

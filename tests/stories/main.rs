@@ -24,6 +24,8 @@ mod robot;
 mod rooms;
 mod shape;
 mod shutdown;
+#[cfg(target_os = "linux")]
+mod systemd;
 mod templates;
 mod toggles;
 

@@ -17,6 +17,8 @@ pub mod provider;
 pub mod proxy;
 pub mod recorder;
 pub mod robot;
+#[cfg(target_os = "linux")]
+pub mod service_manager;
 pub mod world;
 
 pub use chat::Room;
