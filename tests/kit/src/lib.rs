@@ -10,6 +10,8 @@ pub mod config;
 pub mod daemon;
 pub mod error;
 pub mod journal;
+#[cfg(target_os = "linux")]
+pub mod machine;
 pub mod nats;
 pub mod ports;
 pub mod process;
