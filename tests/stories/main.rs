@@ -38,6 +38,8 @@ mod silences;
 mod spam;
 mod spend;
 mod state;
+#[cfg(target_os = "linux")]
+mod systemd;
 mod templates;
 mod toggles;
 mod triggers;
