@@ -17,7 +17,7 @@ const WORKER_THREADS: usize = 2;
 /// Runs the service to its end.
 pub fn run(loaded: Loaded) -> ExitCode {
     let clock = Clock::start();
-    logging::start(&loaded.config);
+    let _summaries = logging::start(&loaded.config);
     info!(version = env!("CARGO_PKG_VERSION"), service = %loaded.config.service.service_name, "starting");
     for warning in &loaded.warnings {
         warn!("{warning}");

@@ -52,6 +52,17 @@ async fn it_answers_and_logs_while_nothing_but_its_own_folders_can_be_written() 
     machine.shell("! journalctl --no-pager | grep a-key-that-only")?;
     machine.shell(&format!("! tr '\\0' '\\n' </proc/{pid}/environ | grep a-key-that-only"))?;
 
+    // The journal knows how grave each line is, and has times of its own.
+    let warned = "journalctl --no-pager --output cat --unit kryten-llm --priority warning..warning";
+    operator.provider.always(Behaviour::Status(500, "{}".to_owned()));
+    operator.robot.chat("bob", "Cynthia, and now?").await?;
+    let warning = machine.wait_for(&format!("{warned} | grep 'the provider failed'"), SOON).await?;
+    assert!(warning.starts_with(" WARN ") || warning.starts_with("WARN "), "{warning}");
+    machine.shell(
+        "journalctl --no-pager --output cat -t kryten-llm --priority info | grep -q 'INFO announced'",
+    )?;
+    machine.shell(&format!("! {warned} | grep 'INFO'"))?;
+
     // The stop is told, graceful, and leaves nothing.
     machine.run("systemctl", ["stop", "kryten-llm"])?;
     assert_eq!(operator.property("Result")?, "success");

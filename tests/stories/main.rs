@@ -13,6 +13,7 @@ mod hostile_chat;
 mod http;
 mod instances;
 mod link;
+mod logs;
 mod nats_access;
 mod nats_trouble;
 mod outage;
