@@ -63,6 +63,13 @@ async fn it_answers_and_logs_while_nothing_but_its_own_folders_can_be_written() 
     )?;
     machine.shell(&format!("! {warned} | grep 'INFO'"))?;
 
+    // A reload is no restart.
+    machine.run("systemctl", ["reload", "kryten-llm"])?;
+    machine.wait_for("journalctl --no-pager --output cat -t kryten-llm | grep SIGHUP", SOON).await?;
+    operator.provider.always(Behaviour::Answer("Still the same.".to_owned()));
+    operator.ask("are you the same?").await?;
+    assert_eq!(operator.property("MainPID")?, pid);
+
     // The stop is told, graceful, and leaves nothing.
     machine.run("systemctl", ["stop", "kryten-llm"])?;
     assert_eq!(operator.property("Result")?, "success");
