@@ -47,9 +47,15 @@ manual: setup ## Open a shell for the scenarios of MANUAL_TESTING.md
 bench: setup ## Measure start, cost and speed
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo bench
 
-mutants: setup ## Try whether the unit tests notice wrong health: takes long
+# What `make mutants` tries: OF=health or OF=chat, and of that the part SHARD, such as 0/8.
+OF = health
+SHARD = 0/1
+mutants_of_health = --file 'src/health/**' --file 'src/heartbeat/schedule.rs' -- --lib -- health:: heartbeat::
+mutants_of_chat = --file 'src/chat/**' -- --lib -- chat::
+
+mutants: setup ## Try whether the unit tests notice wrong health, or with OF=chat wrong decisions: takes long
 	@cargo mutants --version >/dev/null 2>&1 || { echo "installing cargo-mutants"; cargo install --locked cargo-mutants; }
-	cargo mutants --package kryten-llm --file 'src/health/**' --file 'src/heartbeat/schedule.rs' -- --lib -- health:: heartbeat::
+	cargo mutants --package kryten-llm --jobs 1 --shard $(SHARD) $(or $(mutants_of_$(OF)),$(error OF is health or chat))
 
 target/release/kryten-llm: $(shell find src -name '*.rs') Cargo.toml Cargo.lock
 	cargo build --release --bin kryten-llm

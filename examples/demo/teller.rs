@@ -29,8 +29,13 @@ impl Teller {
 
     /// What the bus brought, in words.
     pub fn saw(&self, message: &Message, words: &str) {
-        let subject = format!("{:SUBJECT_WIDTH$}", message.subject);
-        self.line(message.at, &format!("{}{words}", self.painted("2", &subject)));
+        self.note(message.at, &message.subject, words);
+    }
+
+    /// What came at `at` from somewhere.
+    pub fn note(&self, at: Instant, source: &str, words: &str) {
+        let source = format!("{source:SUBJECT_WIDTH$}");
+        self.line(at, &format!("{}{words}", self.painted("2", &source)));
     }
 
     /// Something that happened at `at`.

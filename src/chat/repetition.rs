@@ -113,7 +113,7 @@ mod tests {
         fn similarity_is_that_of_the_longest_common_subsequence(a in "[a-cé]{1,80}", b in "[a-cé]{1,80}") {
             let (first, second): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
             let expected = similarity(&first, &second);
-            for (threshold, is_heard) in [(expected - 1e-6, true), ((expected + 1e-6).min(1.0), expected >= 1.0)] {
+            for (threshold, is_heard) in [((expected - 1e-6).max(0.0), true), ((expected + 1e-6).min(1.0), expected >= 1.0)] {
                 let validation = json!({"repetition_threshold": threshold});
                 prop_assert_eq!(heard(validation, &[&a], &b), is_heard);
             }

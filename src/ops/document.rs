@@ -68,6 +68,8 @@ fn is_rate_limit(reason: Reason) -> bool {
             | Reason::UserHour
             | Reason::UserCooldown
             | Reason::MentionCooldown
+            | Reason::TriggerHour
+            | Reason::TriggerCooldown
     )
 }
 

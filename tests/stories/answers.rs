@@ -39,6 +39,10 @@ async fn no_line_begins_as_a_command_or_holds_what_is_no_text() -> Result {
         ("one line\n/clear\r\n!kick all", "one line /clear !kick all"),
         ("a\u{0}\u{7} bell\u{1b}[31m and a\ttab", "a bell[31m and a tab"),
         ("\n\n  /\n/  /me is here again", "me is here again"),
+        ("  \t /kick everyone at once", "kick everyone at once"),
+        ("\u{2060}\u{200d}/kick \u{200b}everyone", "kick everyone"),
+        // The room knows commands by the plain mark alone.
+        ("\u{ff0f}kick everyone at once", "\u{ff0f}kick everyone at once"),
         ("$5 and ...so on, that is fine", "$5 and ...so on, that is fine"),
     ] {
         world.provider().next([Behaviour::answer(answer)]);
@@ -46,7 +50,7 @@ async fn no_line_begins_as_a_command_or_holds_what_is_no_text() -> Result {
         assert_eq!(said.text, line, "{answer:?}");
         assert!(!is_unspeakable(&said.text), "{:?}", said.text);
     }
-    assert_eq!(world.ledger().await?["sent"], 11);
+    assert_eq!(world.ledger().await?["sent"], 14);
     Ok(())
 }
 
