@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt test demo run manual bench mutants install uninstall deb
+.PHONY: help setup fmt docs test demo run manual bench mutants install uninstall deb
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -25,6 +25,11 @@ setup: ## Get what is missing: a C compiler, rustfmt, clippy, a nats-server
 
 fmt: ## Format the code
 	cargo fmt --all
+
+docs: ## Write the reference and the JSON Schema of the config anew
+	mkdir -p docs
+	cargo run --quiet -- config-schema --markdown > docs/CONFIGURATION.md
+	cargo run --quiet -- config-schema > config.schema.json
 
 test: setup ## Check the format, lint, and run all tests against a real nats-server
 	cargo fmt --all --check

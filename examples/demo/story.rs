@@ -21,6 +21,7 @@ const SHUTDOWN: &str = "kryten.lifecycle.llm.shutdown";
 const DISCOVERY: &str = "kryten.service.discovery";
 const BEAT: &str = "kryten.service.heartbeat.llm";
 const CHAT: &str = "kryten.events.cytube.lounge.chatmsg";
+const MEDIA: &str = "kryten.events.cytube.lounge.changemedia";
 /// How long an event may take; on a quiet machine each comes within a second or three.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,6 +41,7 @@ pub async fn tell(binary: Result<PathBuf>) -> Result {
     story.a_rate_limit().await.context("when somebody asked too often")?;
     story.a_spam_penalty().await.context("when somebody spammed")?;
     story.a_loop().await.context("when another bot talked to ours")?;
+    story.a_new_film().await.context("when a film began")?;
     story.the_link_freezes().await.context("when the link froze")?;
     story.the_end().await.context("at the end")
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use kryten_testkit::Message;
 
 /// As wide as the subjects of the story.
-const SUBJECT_WIDTH: usize = 36;
+const SUBJECT_WIDTH: usize = 40;
 
 /// Prints what happens, each line with the seconds since the story began.
 #[derive(Debug, Clone, Copy)]

@@ -22,6 +22,11 @@ pub const LLM_COMMAND: &str = "kryten.llm.command";
 /// What a provider was asked and what it answered.
 pub const CONTEXT_LOG: &str = "kryten.llm.context.log";
 
+/// The beats of every service.
+pub const ALL_HEARTBEATS: &str = "kryten.service.heartbeat.*";
+/// What every service says of its life: starts, short beats, farewells, and more.
+pub const ALL_LIFECYCLES: &str = "kryten.lifecycle.*.*";
+
 /// Every event of a room.
 pub fn events(room: &str) -> String {
     format!("kryten.events.cytube.{room}.>")
@@ -47,14 +52,42 @@ pub fn lifecycle_shutdown(service: &str) -> String {
     format!("kryten.lifecycle.{service}.shutdown")
 }
 
+/// What a message of a service is a sign of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It started, or says again that it is there.
+    Startup,
+    /// A beat with everything that it says of its health.
+    Beat,
+    /// A beat for registries, which says less.
+    ShortBeat,
+    /// It said goodbye.
+    Shutdown,
+}
+
+/// Which service a subject under [`ALL_HEARTBEATS`] or [`ALL_LIFECYCLES`] is of, and the sign.
+pub fn sign(subject: &str) -> Option<(&str, Sign)> {
+    if let Some(service) = subject.strip_prefix("kryten.service.heartbeat.") {
+        return Some((service, Sign::Beat));
+    }
+    let (service, event) = subject.strip_prefix("kryten.lifecycle.")?.split_once('.')?;
+    let sign = match event {
+        "startup" => Sign::Startup,
+        "heartbeat" => Sign::ShortBeat,
+        "shutdown" => Sign::Shutdown,
+        _ => return None,
+    };
+    Some((service, sign))
+}
+
+/// One event of a room, as the robot passes it on.
+pub fn room_event(room: &str, event: &str) -> String {
+    format!("kryten.events.cytube.{room}.{event}")
+}
+
 /// Commands to one service.
 pub fn command(service: &str) -> String {
     format!("kryten.{service}.command")
-}
-
-/// A service's alerts.
-pub fn alert(service: &str) -> String {
-    format!("kryten.alert.{service}")
 }
 
 /// Where the robot of a room says under which name it is there. The names stand in it as they
@@ -66,14 +99,6 @@ pub fn user_level(domain: &str, channel: &str) -> Option<String> {
         !name.contains(is_special) && name.split('.').all(|token| !token.is_empty())
     };
     (fits(domain) && fits(channel)).then(|| format!("kryten.user_level.{domain}.{channel}"))
-}
-
-/// What a subject under [`events`] says of its event: the room's token, and the event in lower
-/// case.
-pub fn event(subject: &str) -> Option<(&str, String)> {
-    let (room, event) = subject.strip_prefix("kryten.events.cytube.")?.split_once('.')?;
-    let event = event.rsplit('.').next().filter(|event| !event.is_empty())?;
-    Some((room, event.to_lowercase()))
 }
 
 #[cfg(test)]
@@ -89,7 +114,6 @@ mod tests {
             (lifecycle_heartbeat("llm"), "kryten.lifecycle.llm.heartbeat"),
             (lifecycle_shutdown("llm"), "kryten.lifecycle.llm.shutdown"),
             (command("vera"), "kryten.vera.command"),
-            (alert("vera"), "kryten.alert.vera"),
             (DISCOVERY.to_owned(), "kryten.service.discovery"),
             (DISCOVERY_POLL.to_owned(), "kryten.service.discovery.poll"),
             (ROBOT_STARTUP.to_owned(), "kryten.lifecycle.robot.startup"),
@@ -126,17 +150,19 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_read_from_the_last_token_in_lower_case() {
+    fn a_sign_of_life_names_its_service() {
         for (subject, expected) in [
-            ("kryten.events.cytube.room.chatMsg", Some(("room", "chatmsg"))),
-            ("kryten.events.cytube.room.more.changeMedia", Some(("room", "changemedia"))),
-            ("kryten.events.cytube.room", None),
-            ("kryten.events.cytube.room.", None),
-            ("kryten.events.other.room.chatmsg", None),
-            ("", None),
+            (heartbeat("llm"), Some(("llm", Sign::Beat))),
+            (lifecycle_heartbeat("llm"), Some(("llm", Sign::ShortBeat))),
+            (lifecycle_startup("robot"), Some(("robot", Sign::Startup))),
+            (lifecycle_shutdown("robot"), Some(("robot", Sign::Shutdown))),
+            (ROBOT_CONNECTED.to_owned(), None),
+            (GROUP_RESTART.to_owned(), None),
+            ("kryten.lifecycle.llm".to_owned(), None),
+            (DISCOVERY.to_owned(), None),
         ] {
-            let event = event(subject);
-            assert_eq!(event.as_ref().map(|(room, event)| (*room, event.as_str())), expected, "{subject}");
+            assert_eq!(sign(&subject), expected, "{subject}");
         }
+        assert_eq!(room_event("room", "chatmsg"), "kryten.events.cytube.room.chatmsg");
     }
 }

@@ -1,12 +1,19 @@
 //! The command line: arguments, and what each command does.
 
 pub mod check_config;
+mod config_schema;
+mod ctl;
 pub mod exit;
 mod log;
 mod logging;
+mod manuals;
 mod preview;
+mod rooms;
 mod run;
+mod send;
 mod terminal;
+mod visit;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, Loaded, LogLevel, Warning};
+use crate::settings::{Overrules, Source};
 use crate::templates::keeper::Keeper;
 
 /// The chat bot of the Kryten group: reads CyTube chat from NATS, answers through an LLM, and
@@ -45,10 +53,24 @@ struct Arguments {
 enum Command {
     /// Say whether the configuration can be used, and every value in force; secrets are masked
     CheckConfig,
+    /// Print the JSON Schema of the configuration file, by which editors check and complete it
+    ConfigSchema(config_schema::ConfigSchemaArguments),
     /// Show what was answered, and why not: the response log, for people to read
     Log(log::LogArguments),
     /// Show what the bot would make of a message: every check, and the exact prompt
     Preview(preview::PreviewArguments),
+    /// Show every Kryten service on the bus, and how it is
+    Watch(watch::WatchArguments),
+    /// Send a command to the running service, and show its answer
+    Ctl(ctl::CtlArguments),
+    /// Show why somebody was answered or not: the service's last decisions
+    Why(ctl::WhyArguments),
+    /// Play a chat line into a room, for trying things out: it fakes a chat user on the bus
+    Send(send::SendArguments),
+    /// Print a script that completes commands and options in a shell
+    Completions(manuals::CompletionsArguments),
+    /// Print a page for man
+    Man(manuals::ManArguments),
     /// Long-term memory of the Python original; not available here
     #[command(hide = true)]
     Memory {
@@ -66,20 +88,27 @@ pub fn main() -> ExitCode {
             exit::code(exit::USAGE)
         }
         Some(Command::CheckConfig) => check_config(&arguments),
-        Some(Command::Log(wanted)) => match load(&arguments) {
-            Ok(loaded) => log::run(&loaded.config, wanted),
-            Err(code) => code,
-        },
-        Some(Command::Preview(wanted)) => match load(&arguments) {
-            Ok(loaded) => preview::run(loaded.config, wanted),
-            Err(code) => code,
-        },
+        Some(Command::ConfigSchema(wanted)) => config_schema::run(wanted),
+        Some(Command::Log(wanted)) => with_config(&arguments, |loaded| log::run(&loaded.config, wanted)),
+        Some(Command::Preview(wanted)) => {
+            with_config(&arguments, |loaded| preview::run(loaded.config, wanted))
+        }
+        Some(Command::Watch(wanted)) => with_config(&arguments, |loaded| watch::run(&loaded.config, wanted)),
+        Some(Command::Ctl(wanted)) => with_config(&arguments, |loaded| ctl::run(&loaded.config, wanted)),
+        Some(Command::Why(wanted)) => with_config(&arguments, |loaded| ctl::why(&loaded.config, wanted)),
+        Some(Command::Send(wanted)) => with_config(&arguments, |loaded| send::run(&loaded.config, wanted)),
+        Some(Command::Completions(wanted)) => manuals::completions(wanted),
+        Some(Command::Man(wanted)) => manuals::man(wanted),
         None if arguments.validate_config => check_config(&arguments),
-        None => match load(&arguments) {
-            Ok(loaded) => run::run(loaded),
-            Err(code) => code,
-        },
+        None => with_config(&arguments, |loaded| {
+            let (path, overrules) = (arguments.config.clone(), arguments.overrules());
+            run::run(Source { path, overrules, loaded })
+        }),
     }
+}
+
+fn with_config(arguments: &Arguments, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    load(arguments).map_or_else(|code| code, run)
 }
 
 /// The configuration as the command line changes it; or, after saying what is wrong, the code.
@@ -88,15 +117,14 @@ fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
         say_error(&error.to_string());
         exit::code(exit::CONFIG)
     })?;
-    if let Some(level) = arguments.log_level {
-        loaded.config.log_level = level;
-        loaded.overrule("log_level", format!("\"{level}\""));
-    }
-    if arguments.dry_run {
-        loaded.config.testing.dry_run = true;
-        loaded.overrule("testing.dry_run", "true".to_owned());
-    }
+    arguments.overrules().put_over(&mut loaded);
     Ok(loaded)
+}
+
+impl Arguments {
+    fn overrules(&self) -> Overrules {
+        Overrules { log_level: self.log_level, dry_run: self.dry_run }
+    }
 }
 
 fn check_config(arguments: &Arguments) -> ExitCode {

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
 
 use super::terminal::{visible, visible_lines};
-use super::{exit, say, say_error};
+use super::{exit, rooms, say, say_error};
+use crate::bus::wire;
 use crate::chat::answer;
 use crate::chat::decide::Decider;
 use crate::chat::event::{self, ChatEvent, ChatMessage};
@@ -21,8 +21,9 @@ use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::health::HealthMonitor;
 use crate::llm::{Answer, GaveUp, Router};
-use crate::names::{self, RoomName};
+use crate::names::RoomName;
 use crate::reply::{occasion, request};
+use crate::spend_book::SpendBook;
 use crate::templates::keeper::Keeper;
 
 /// The most answers that are asked for at once: each costs.
@@ -58,20 +59,19 @@ pub struct PreviewArguments {
 
 /// Shows what a service that has just started would make of the message.
 pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
-    let Some(room) = room(&config, arguments.room.as_deref()) else {
-        say_error("--room: no such room in the configuration");
-        return exit::code(exit::USAGE);
-    };
+    let Some(room) = rooms::find(&config, arguments.room.as_deref()) else { return rooms::unknown() };
     let clock = Clock::start();
     let now = clock.now();
-    let Some(message) = message(now, arguments) else {
+    let Some(message) = message(now, &room, arguments) else {
         say_error("this can't be a chat message");
         return exit::code(exit::USAGE);
     };
     let config = Arc::new(config);
     let mut decider = Decider::new(Rules::new(config.clone()), now, rand::random());
+    // What the service has spent counts; what is spent here, it does not learn.
+    let spend = SpendBook::open_to_look(&config, clock);
     let mut steps = Steps::default();
-    let decision = decider.on_chat_traced(now, &room, &message, &|_| None, &mut steps);
+    let decision = decider.on_chat_traced(now, &room, &message, &|user| spend.near(now, user), &mut steps);
     say(&heading(&room, &message));
     say(&in_words(&steps.0));
     let plan = match decision {
@@ -87,7 +87,7 @@ pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
     if times == 0 {
         return exit::code(exit::OK);
     }
-    match ask(&config, clock, &plan, &prompt, times) {
+    match ask(&config, spend, clock, &plan, &prompt, times) {
         Ok(()) => exit::code(exit::OK),
         Err(failure) => {
             say_error(&failure);
@@ -96,24 +96,11 @@ pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
     }
 }
 
-fn room(config: &Config, wanted: Option<&str>) -> Option<RoomName> {
-    let is_wanted = |room: &&RoomName| {
-        wanted.is_none_or(|wanted| {
-            room.to_string() == wanted || names::token(wanted).is_ok_and(|token| token == room.token())
-        })
-    };
-    config.rooms.iter().find(is_wanted).cloned()
-}
-
 /// The message as it would come from the bus.
-fn message(now: Moment, arguments: &PreviewArguments) -> Option<ChatMessage> {
-    let html = html_escape::encode_safe(&arguments.message);
-    let time = now.wall.timestamp_millis();
-    let mut payload = json!({"username": arguments.user, "msg": html, "time": time});
-    if let Some(rank) = arguments.rank {
-        payload["rank"] = json!(rank);
-    }
-    match event::parse("chatmsg", json!({"payload": payload}).to_string().as_bytes()).ok()?.event {
+fn message(now: Moment, room: &RoomName, arguments: &PreviewArguments) -> Option<ChatMessage> {
+    let PreviewArguments { user, rank, message, .. } = arguments;
+    let line = wire::chat_line(room, user, *rank, message, "preview", now);
+    match event::parse("chatmsg", &line).ok()?.event {
         ChatEvent::Chat(message) => Some(message),
         _ => None,
     }
@@ -178,7 +165,14 @@ fn prompt(config: &Config, now: Moment, plan: &ReplyPlan) -> Option<Prompt> {
 }
 
 /// Asks so many times, and shows each answer with what would be said of it.
-fn ask(config: &Config, clock: Clock, plan: &ReplyPlan, prompt: &Prompt, times: u32) -> Result<(), String> {
+fn ask(
+    config: &Config,
+    spend: SpendBook,
+    clock: Clock,
+    plan: &ReplyPlan,
+    prompt: &Prompt,
+    times: u32,
+) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -189,14 +183,8 @@ fn ask(config: &Config, clock: Clock, plan: &ReplyPlan, prompt: &Prompt, times: 
         }
     }
     let providers = config.llm_providers.iter().map(|provider| provider.name.clone());
-    let router = Router::new(
-        &config.llm_providers,
-        &config.default_provider_priority,
-        config.retry_strategy.clone(),
-        config.circuit_breaker.clone(),
-        HealthMonitor::new(clock.now(), providers, []),
-        clock,
-    );
+    let health = HealthMonitor::new(clock.now(), providers, []);
+    let router = Router::new(config, spend, health, clock);
     let request = request(plan, prompt);
     for number in 1..=times {
         let answer = runtime.block_on(router.ask(&request, config.handler_timeout));

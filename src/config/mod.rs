@@ -21,10 +21,13 @@ mod problem;
 mod provider_order;
 mod providers;
 mod reader;
+mod reference;
 mod rooms;
+mod schema;
 mod secret;
 mod section;
 mod service;
+mod survey;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -37,7 +40,7 @@ pub use answers::{
 };
 pub use chat_limits::{LoopGuard, MessageWindow, RateLimits, SpamDetection, Spend};
 pub use context::Context;
-pub use load::{LoadError, load, load_file};
+pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_written};
 pub use nats::NatsConfig;
 pub use operations::{
     Alerts, Commands, History, Limits, LogFormat, LogLevel, Logging, OutboxConfig, Testing, UnknownLogLevel,
@@ -47,6 +50,8 @@ pub use personality::Personality;
 pub use problem::{Effective, Problem, Warning};
 pub use provider_order::{CircuitBreaker, RetryStrategy};
 pub use providers::{HealthCheck, HealthCheckKind, MaxTokensField, Price, ProviderConfig, ProviderKind};
+pub use reference::reference;
+pub use schema::schema;
 pub use service::{GroupRestart, MetricsConfig, ServiceMetadata};
 pub use triggers::Trigger;
 
@@ -60,6 +65,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// Every field with its value in force, in the order of the topics; secrets are masked.
     pub effective: Vec<Effective>,
+    /// What it was read from.
+    pub written: Written,
 }
 
 impl Loaded {
@@ -128,6 +135,8 @@ pub struct Config {
 
 impl Config {
     fn read(s: &mut Section<'_>) -> Self {
+        // Editors find the schema by it.
+        s.raw("$schema");
         legacy::read(s);
         let provider_names = providers::names(s).unwrap_or_default();
         Self {

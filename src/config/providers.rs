@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -13,6 +13,7 @@ use super::nats::without_userinfo;
 use super::reader::{Fault, Item};
 use super::secret::{MASK, Secret};
 use super::section::Section;
+use super::survey::Kind;
 use crate::names::ProviderName;
 
 /// One provider. `Debug` masks what is secret.
@@ -111,6 +112,7 @@ pub enum HealthCheckKind {
 /// Reads every provider, in the file's order.
 pub(super) fn read(s: &mut Section<'_>) -> Vec<ProviderConfig> {
     let there = s.required("llm_providers", "an object with at least one provider");
+    s.never_empty("llm_providers");
     let providers = s.section("llm_providers", |s| s.named(ProviderConfig::read));
     if there && names(s).is_some_and(|names| names.is_empty()) {
         let allowed = "at least one provider";
@@ -126,6 +128,11 @@ pub(super) fn names<'a>(s: &mut Section<'a>) -> Option<Vec<&'a str>> {
 }
 
 impl ProviderConfig {
+    /// `base_url` as it may be shown: without user, password and query.
+    pub fn shown_url(&self) -> String {
+        without_userinfo(&self.base_url)
+    }
+
     fn read(name: &str, s: &mut Section<'_>) -> Self {
         s.when_unset(|key| match key {
             "base_url" => WhenUnset::Refuse,
@@ -177,6 +184,7 @@ impl ProviderConfig {
 /// The kind, or none with a warning.
 fn kind(s: &mut Section<'_>) -> Option<ProviderKind> {
     let word = s.required_text("type", "\"openai_compatible\"");
+    s.known_words("type", &ProviderKind::ALL.map(ProviderKind::as_str));
     let kind = ProviderKind::ALL.into_iter().find(|kind| kind.as_str() == word.to_ascii_lowercase());
     if kind.is_none() && !word.is_empty() {
         let known = ProviderKind::ALL.map(ProviderKind::as_str).join(", ");
@@ -223,7 +231,6 @@ fn api_key(
 }
 
 fn is_header_value(secret: &SecretString) -> bool {
-    use secrecy::ExposeSecret;
     secret.expose_secret().chars().all(|c| c.is_ascii_graphic() || c == ' ')
 }
 
@@ -233,18 +240,20 @@ fn custom_headers(s: &mut Section<'_>) -> Vec<(String, SecretString)> {
         json!(headers.iter().map(|(name, _)| (name.clone(), json!(MASK))).collect::<Map<_, _>>()).to_string()
     };
     let headers = s.nullable("custom_headers", None, show, |item| {
-        let Value::Object(members) = item.value.as_ref() else {
-            return Err(item.wrong("an object of texts, or null"));
-        };
         let mut headers = Vec::new();
-        for (name, _) in members.iter().filter(|(name, _)| !name.starts_with('_')) {
+        for name in item.members(Kind::Texts, "an object of texts, or null")? {
             if let Some(value) = item.member(name).and_then(|member| header(name, &member)) {
-                headers.push((name.clone(), value));
+                headers.push((name.to_owned(), value));
             }
         }
         Ok(headers)
     });
-    headers.unwrap_or_default()
+    let headers = headers.unwrap_or_default();
+    if !headers.is_empty() {
+        let values: Vec<&str> = headers.iter().map(|(_, value)| value.expose_secret()).collect();
+        s.reader.effective_secret(&values.join("\n"));
+    }
+    headers
 }
 
 fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
@@ -264,12 +273,31 @@ fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
 }
 
 fn extra_body(s: &mut Section<'_>) -> Map<String, Value> {
-    let show = |body: &Map<String, Value>| json!(body).to_string();
-    let body = s.nullable("extra_body", None, show, |item| match item.substituted() {
-        Value::Object(members) => Ok(members),
-        _ => Err(item.wrong("an object, or null")),
+    // Some services want a secret in the body.
+    let show = |members: &Map<String, Value>| masked_texts(&Value::from(members.clone())).to_string();
+    let body = s.nullable("extra_body", None, show, |item| {
+        item.members(Kind::Object, "an object, or null")?;
+        Ok(item.substituted().as_object().cloned().unwrap_or_default())
     });
-    body.unwrap_or_default()
+    let body = body.unwrap_or_default();
+    if !body.is_empty() {
+        s.reader.effective_secret(&Value::from(body.clone()).to_string());
+    }
+    body
+}
+
+/// Shows numbers and structure, and no text.
+fn masked_texts(value: &Value) -> Value {
+    match value {
+        Value::String(_) => json!(MASK),
+        Value::Array(values) => values.iter().map(masked_texts).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), masked_texts(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        plain => plain.clone(),
+    }
 }
 
 impl Price {
@@ -310,7 +338,7 @@ impl fmt::Debug for ProviderConfig {
             .field("max_retries", &self.max_retries)
             .field("priority", &self.priority)
             .field("custom_headers", &self.custom_headers)
-            .field("extra_body", &self.extra_body)
+            .field("extra_body", &masked_texts(&Value::from(self.extra_body.clone())))
             .field("price", &self.price)
             .field("health_check", &self.health_check)
             .field("hedge_after", &self.hedge_after)

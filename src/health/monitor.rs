@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::books::Books;
 use super::component::{Component, ComponentSet, message};
+use super::ledger::LineFate;
 use super::progress::Progress;
-use super::snapshot::Snapshot;
+use super::snapshot::{PausedRoom, ProviderHealth, Snapshot};
 use super::state::ProviderStatus;
 use crate::clock::Moment;
 use crate::names::{ProviderName, Username};
@@ -61,9 +62,19 @@ impl HealthMonitor {
         *self.books().malformed.entry(kind).or_default() += 1;
     }
 
+    /// A change of what plays or who is there found no room in its queue.
+    pub fn change_dropped(&self) {
+        self.books().changes_dropped += 1;
+    }
+
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;
+    }
+
+    /// In which rooms we are told to be silent: all of them.
+    pub fn paused(&self, rooms: Vec<PausedRoom>) {
+        self.books().paused = rooms;
     }
 
     /// A user got an answer.
@@ -86,6 +97,22 @@ impl HealthMonitor {
                 books.errors_of_the_hour.add(now);
             }
         });
+    }
+
+    /// These providers are configured from now on, in this order; those that were before keep their
+    /// status.
+    pub fn providers(&self, names: impl Iterator<Item = ProviderName>) {
+        let mut books = self.books();
+        let with_status = |name: ProviderName| {
+            let known = books.providers.iter().find(|known| known.name == name);
+            ProviderHealth { status: known.map_or(ProviderStatus::Unknown, |known| known.status), name }
+        };
+        books.providers = names.map(with_status).collect();
+    }
+
+    /// A line was handed over, and this became of it.
+    pub fn line(&self, fate: LineFate) {
+        self.books().lines.add(fate);
     }
 
     /// A provider's latest completed attempt, as the owner of its state sees it. A provider

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use kryten_testkit::{Behaviour, Context as _, Error, Result, within};
+use kryten_testkit::{Behaviour, Context as _, Error, Message, Result, within};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Story};
+use super::{MEDIA, PATIENCE, Story};
 
 /// What the scenes below need of the config: limits that are met soon.
 pub(super) fn config() -> Value {
@@ -16,6 +16,7 @@ pub(super) fn config() -> Value {
         "spam_detection": { "enabled": true, "identical_message_threshold": 1, "mention_spam_threshold": 100,
             "initial_penalty": 30 },
         "loop_guard": { "max_replies_in_a_row": 2 },
+        "media_change": { "enabled": true, "min_duration_minutes": 10 },
     })
 }
 
@@ -68,6 +69,35 @@ impl Story {
         self.say_in_vain("quizbot", "great, Cynthia! what is your hobby again?", "loop_guard").await?;
         self.first().next([Behaviour::answer("Gladly. You, I can see, are no bot.")]);
         self.ask("heidi", "Cynthia, talk to me instead?").await
+    }
+
+    pub(super) async fn a_new_film(&self) -> Result {
+        self.teller.chapter(
+            "What plays already and what is short need no comment. When the next film begins, the bot has one:",
+        );
+        self.first().next([Behaviour::answer("Finally, somebody who kicks first and asks later.")]);
+        let before = self.world.recorder.mark();
+        for (title, seconds) in [("The Big Boss", 6_000), ("A trailer", 90), ("Lady Dragon", 5_400)] {
+            self.play(title, seconds).await?;
+        }
+        self.hear_the_bot(before).await?;
+        let asked = self.first().requests().all().pop().map(|request| request.prompt()).unwrap_or_default();
+        match ["Before it was \"The Big Boss\".", "Now it is \"Lady Dragon\""]
+            .iter()
+            .all(|part| asked.contains(part))
+        {
+            true => Ok(()),
+            false => Err(Error::new(format!("the prompt does not name both films: {asked}"))),
+        }
+    }
+
+    /// Something else plays in the room.
+    async fn play(&self, title: &str, seconds: u64) -> Result {
+        let before = self.world.recorder.mark();
+        let media = json!({ "id": title, "title": title, "seconds": seconds, "type": "yt" });
+        self.world.robot.event(self.world.robot.first_room()?, "changemedia", media).await?;
+        let words = |event: &Message| format!("now playing: {}", event.text("/payload/title"));
+        self.hear(before, MEDIA, |_| true, words).await.map(drop)
     }
 
     /// Somebody says something, and the response log says why the bot does not answer.

@@ -1,6 +1,7 @@
-//! What we ask of the robot.
+//! What is said in a room: by us through the robot, and by others as the robot passes it on.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::base::{Identity, bytes};
 use crate::clock::{Moment, iso};
@@ -40,4 +41,29 @@ pub fn say(identity: &Identity, room: &RoomName, line: &str, request_id: &str, n
             request_id,
         },
     })
+}
+
+/// A chat line as the robot passes it on, on a room's `chatmsg`. `typed` is what the user typed;
+/// CyTube escapes it.
+pub fn chat_line(
+    room: &RoomName,
+    user: &str,
+    rank: Option<f64>,
+    typed: &str,
+    correlation_id: &str,
+    now: Moment,
+) -> Vec<u8> {
+    let html = html_escape::encode_safe(typed);
+    let mut payload = json!({"username": user, "msg": html, "meta": {}, "time": now.wall.timestamp_millis()});
+    if let Some(rank) = rank {
+        payload["rank"] = json!(rank);
+    }
+    bytes(&json!({
+        "event_name": "chatmsg",
+        "payload": payload,
+        "channel": room.channel(),
+        "domain": room.domain(),
+        "timestamp": iso(now.wall),
+        "correlation_id": correlation_id,
+    }))
 }

@@ -103,8 +103,13 @@ impl Daemon {
 
     /// What it printed on stdout, as one text.
     pub fn stdout(&self) -> String {
-        let lines = self.process.lines.all();
-        lines.iter().filter(|line| !line.stderr).map(|line| format!("{}\n", line.text)).collect()
+        self.process.stdout()
+    }
+
+    /// Starts another command of the same binary beside it, with the same config.
+    pub fn beside(&self, arguments: &[&str]) -> Result<Process> {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Launch { arguments, ..self.launch.clone() }.run(self.folder.path())
     }
 
     /// The first log line behind `mark` that `wanted` accepts.
@@ -140,7 +145,7 @@ impl Daemon {
 
     /// SIGTERM.
     pub fn terminate(&self) -> Result {
-        self.process.signal(Signal::SIGTERM)
+        self.process.terminate()
     }
 
     /// SIGINT, as from Ctrl-C.

@@ -98,6 +98,12 @@ impl Process {
         self.pid.as_raw().unsigned_abs()
     }
 
+    /// What it printed on stdout so far, as one text.
+    pub fn stdout(&self) -> String {
+        let lines = self.lines.all();
+        lines.iter().filter(|line| !line.stderr).map(|line| format!("{}\n", line.text)).collect()
+    }
+
     /// How it ended, when it has.
     pub fn exited(&self) -> Option<Exit> {
         *self.exit.borrow()
@@ -115,6 +121,14 @@ impl Process {
             )));
         }
         kill(self.pid, signal).context(format_args!("sending {signal} to process {}", self.pid))
+    }
+
+    /// SIGTERM.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn terminate(&self) -> Result {
+        self.signal(Signal::SIGTERM)
     }
 
     /// Waits for the end.

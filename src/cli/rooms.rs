@@ -1,0 +1,23 @@
+//! The room that a command is told to use.
+
+use std::process::ExitCode;
+
+use super::{exit, say_error};
+use crate::config::Config;
+use crate::names::{self, RoomName};
+
+/// The configured room of this name, as it is written or as a token; the first one without a name.
+pub fn find(config: &Config, wanted: Option<&str>) -> Option<RoomName> {
+    let is_wanted = |room: &&RoomName| {
+        wanted.is_none_or(|wanted| {
+            room.to_string() == wanted || names::token(wanted).is_ok_and(|token| token == room.token())
+        })
+    };
+    config.rooms.iter().find(is_wanted).cloned()
+}
+
+/// Says that there is no such room.
+pub fn unknown() -> ExitCode {
+    say_error("--room: no such room in the configuration");
+    exit::code(exit::USAGE)
+}
