@@ -32,6 +32,7 @@ mod reload;
 mod response_log;
 mod robot;
 mod rooms;
+mod secrets;
 mod send;
 mod shape;
 mod shutdown;
