@@ -16,8 +16,11 @@ pub mod openai;
 pub mod order;
 pub mod plan;
 pub mod provider;
+pub mod rate_limit;
 pub mod retry;
 pub mod router;
+pub mod secrets;
+pub mod unsupported;
 
 use std::fmt;
 use std::time::Duration;

@@ -209,7 +209,7 @@ impl Plan {
             return Step::GiveUp(GaveUp::Spent(limit));
         }
         let failures = std::mem::take(&mut self.failures);
-        let refused = !failures.is_empty() && failures.iter().all(|(_, failure)| failure.kind.is_refusal());
+        let refused = !failures.is_empty() && failures.iter().all(|(_, failure)| failure.is_refusal());
         if refused && !out_of_time {
             return Step::GiveUp(GaveUp::Refused);
         }

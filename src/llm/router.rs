@@ -9,11 +9,12 @@ use tokio::sync::Notify;
 use super::attempt::Attempt;
 use super::charge::usage;
 use super::client::LazyClient;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Outcome};
 use super::failure::{Failure, Kind};
 use super::order::{order, preferring};
 use super::plan::{Candidate, Plan, Step};
 use super::provider::ProviderState;
+use super::secrets::Secrets;
 use super::{Answer, Completion, GaveUp, Request};
 use crate::chat::spend::{Call, estimated_tokens};
 use crate::clock::{Clock, Moment};
@@ -86,9 +87,10 @@ impl Router {
             .iter()
             .filter_map(|provider| Some(format!("{}: {}", provider.name, provider.usable.as_ref().err()?)))
             .collect();
+        let secrets = Arc::new(Secrets::of(&config.llm_providers));
         let mut endpoints = Vec::new();
         for provider in order(&config.llm_providers, &config.default_provider_priority) {
-            match Endpoint::new(provider) {
+            match Endpoint::new(provider, secrets.clone()) {
                 Ok(endpoint) => endpoints.push((shared.place(config, &provider.name), endpoint)),
                 Err(reason) => unusable.push(format!("{}: {reason}", provider.name)),
             }
@@ -208,15 +210,20 @@ impl Inner {
     async fn call(&self, attempt: &Attempt<'_>, open_call: OpenCall) -> Result<Answer, Failure> {
         let began = self.clock.now().elapsed;
         let endpoint = self.endpoint(attempt.provider);
-        let call = async { endpoint.call(self.client.get().await?, attempt.request, &self.clock).await };
-        let result = tokio::time::timeout(attempt.timeout, call).await.unwrap_or_else(|_| {
+        let call = async {
+            match self.client.get().await {
+                Ok(client) => endpoint.call(client, attempt.request, &self.clock).await,
+                Err(failure) => Outcome::from(failure),
+            }
+        };
+        let outcome = tokio::time::timeout(attempt.timeout, call).await.unwrap_or_else(|_| {
             let seconds = attempt.timeout.as_secs_f64();
-            Err(Failure::new(Kind::Timeout, &format!("no whole answer within {seconds:.1} s")))
+            Outcome::from(Failure::new(Kind::Timeout, &format!("no whole answer within {seconds:.1} s")))
         });
-        open_call.settle(usage(&result));
+        open_call.settle(usage(&outcome.result));
         let latency = self.clock.now().elapsed.saturating_sub(began);
-        self.record(latency, attempt, endpoint, &result);
-        let Completion { text, tokens, cut_by_token_limit } = result?;
+        self.record(latency, attempt, endpoint, &outcome);
+        let Completion { text, tokens, cut_by_token_limit } = outcome.result?;
         let ProviderConfig { name, model, .. } = endpoint.config();
         Ok(Answer { provider: name.clone(), model: model.clone(), text, tokens, cut_by_token_limit, latency })
     }
@@ -228,15 +235,16 @@ impl Inner {
         latency: Duration,
         attempt: &Attempt<'_>,
         endpoint: &Endpoint,
-        result: &Result<Completion, Failure>,
+        Outcome { result, rate_limit }: &Outcome,
     ) {
         let mut known = self.known();
         let now = self.clock.now();
         let state = &mut known.states[attempt.provider];
+        rate_limit.iter().for_each(|rate_limit| state.limited(*rate_limit));
         let news = match result {
             Ok(completion) => state.answered(latency, completion.tokens),
             Err(failure) => {
-                state.failed(now.elapsed, latency, failure, &attempt.request.correlation_id, attempt.probe)
+                state.failed(now, latency, failure, &attempt.request.correlation_id, attempt.probe)
             }
         };
         self.health.provider_status(now, state.name(), state.status());

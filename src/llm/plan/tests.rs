@@ -2,6 +2,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::clock::Moment;
 use crate::config::CircuitBreaker;
 use crate::names::ProviderName;
 
@@ -76,7 +77,8 @@ impl World {
                     story.push(format!("{name}{attempt} {}{probe_word}", timeout.as_secs_f64()));
                     let (failure, took) = fate(name);
                     self.now += took.min(timeout);
-                    self.states[provider].failed(self.now, took, &failure, "m", probe);
+                    let now = Moment { elapsed: self.now, wall: chrono::DateTime::UNIX_EPOCH };
+                    self.states[provider].failed(now, took, &failure, "m", probe);
                     if probe {
                         self.states[provider].breaker.end_probe();
                     }
