@@ -166,6 +166,29 @@ async fn a_refusal_that_names_a_parameter_says_which_setting_cures_it() {
 }
 
 #[tokio::test]
+async fn what_the_headers_say_of_the_limits_is_kept_also_of_a_refusal() {
+    let stage = Stage::new(1, |_| ()).await;
+    let header = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let headers = [
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-remaining-tokens", "no number"),
+        ("x-ratelimit-reset-requests", "6m0s"),
+    ];
+    let limit = || stage.router.states()[0].rate_limit();
+    stage.ask("l").await.unwrap();
+    assert_eq!(limit(), None);
+    stage.stand_ins[0].next([Behaviour::AnswerWithHeaders(headers.map(header).to_vec())]);
+    let earliest = Utc::now() + TimeDelta::minutes(6);
+    stage.ask("m").await.unwrap();
+    let told = limit().unwrap();
+    assert_eq!((told.remaining_requests, told.remaining_tokens), (Some(59), None));
+    assert!(told.resets_at.is_some_and(|at| at >= earliest && at < earliest + TimeDelta::minutes(1)));
+    stage.stand_ins[0].always(server_error());
+    assert!(stage.ask("n").await.is_err());
+    assert_eq!(limit(), Some(told), "an answer that says nothing leaves it");
+}
+
+#[tokio::test]
 async fn connections_are_used_again() {
     let stage = Stage::new(1, |_| ()).await;
     for behaviour in [Behaviour::AnswerAnew, server_error(), Behaviour::AnswerAnew, Behaviour::NotJson] {
