@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::chat::shares;
-use crate::chat::spend::{Call, Near, Saved, Spend, SpendTicket, Usage};
+use crate::chat::spend::{Call, Near, ProviderSpent, Saved, Spend, SpendTicket, Usage};
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Config};
-use crate::names::Username;
+use crate::names::{ProviderName, Username};
 use crate::outcome::Reason;
 use crate::state_file::StateFile;
 
@@ -103,6 +103,11 @@ impl SpendBook {
     pub fn near(&self, now: Moment, user: Option<&Username>) -> Option<Near> {
         let sums = self.inner.lock();
         sums.spend.near(now, local_day(now), &sums.limits, user)
+    }
+
+    /// What a provider was used for today.
+    pub fn of_provider(&self, now: Moment, provider: &ProviderName) -> ProviderSpent {
+        self.inner.lock().spend.of_provider(local_day(now), provider)
     }
 
     /// Counts a call that is about to be made, and returns when that is written down.

@@ -10,16 +10,19 @@ use chrono::{NaiveDate, TimeDelta};
 
 use crate::clock::Moment;
 use crate::config::{Price, Spend as Settings};
-use crate::names::Username;
+use crate::names::{ProviderName, Username};
 use crate::outcome::Reason;
 
 use self::minute::Minute;
+use self::providers::Providers;
 use self::users::UserTokens;
 
 mod minute;
+mod providers;
 mod saved;
 mod users;
 
+pub use providers::ProviderSpent;
 pub use saved::Saved;
 
 /// How many characters of plain English make a token, at least.
@@ -28,6 +31,8 @@ const CHARACTERS_A_TOKEN: usize = 3;
 /// A call that is about to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'call> {
+    /// Who is called.
+    pub provider: &'call ProviderName,
     /// For whom; `None` when nobody asked.
     pub user: Option<&'call Username>,
     /// What the prompt takes, as well as we know: [`estimated_tokens`].
@@ -80,6 +85,7 @@ pub struct Spend {
     day: NaiveDate,
     spent: Spent,
     users: UserTokens,
+    providers: Providers,
     minute: Minute,
     open: HashMap<SpendTicket, Reserved>,
     last_ticket: u64,
@@ -98,9 +104,30 @@ struct Spent {
 struct Reserved {
     day: NaiveDate,
     user: Option<Username>,
-    tokens: u64,
-    cost: f64,
+    provider: ProviderName,
+    amount: Amount,
     price: Option<Price>,
+}
+
+/// What a call may use, or has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Amount {
+    prompt: u64,
+    completion: u64,
+    cost: f64,
+}
+
+impl Amount {
+    fn new(price: Option<Price>, prompt: u64, completion: u64) -> Self {
+        let cost = price.map_or(0.0, |price| {
+            (prompt as f64 * price.input_per_million + completion as f64 * price.output_per_million) / 1e6
+        });
+        Self { prompt, completion, cost }
+    }
+
+    fn tokens(self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
 }
 
 impl Spend {
@@ -110,6 +137,7 @@ impl Spend {
             day: today,
             spent: Spent::default(),
             users: UserTokens::default(),
+            providers: Providers::default(),
             minute: Minute::default(),
             open: HashMap::new(),
             last_ticket: 0,
@@ -130,8 +158,8 @@ impl Spend {
         call: Call,
     ) -> Result<SpendTicket, Reason> {
         self.turn_to(today);
-        let tokens = call.prompt_tokens.saturating_add(call.max_tokens);
-        let cost = cost(call.price, call.prompt_tokens, call.max_tokens);
+        let amount = Amount::new(call.price, call.prompt_tokens, call.max_tokens);
+        let (tokens, cost) = (amount.tokens(), amount.cost);
         let spent = self.spent;
         let of_user = call.user.map_or(0, |user| self.users.of(user));
         within(Reason::SpendCalls, self.minute.calls(now), 1, settings.max_calls_per_minute)?;
@@ -155,9 +183,11 @@ impl Spend {
             self.users.change(user, 0, tokens);
             self.users.tidy(users_bytes);
         }
+        self.providers.add(call.provider, amount);
         self.last_ticket += 1;
         let ticket = SpendTicket(self.last_ticket);
-        self.open.insert(ticket, Reserved { day: self.day, user, tokens, cost, price: call.price });
+        let provider = call.provider.clone();
+        self.open.insert(ticket, Reserved { day: self.day, user, provider, amount, price: call.price });
         Ok(ticket)
     }
 
@@ -166,19 +196,24 @@ impl Spend {
         let Some(reserved) = self.open.remove(&ticket).filter(|reserved| reserved.day == self.day) else {
             return;
         };
-        let (tokens, cost) = match usage {
-            Usage::Known { prompt, completion } => {
-                (prompt.saturating_add(completion), cost(reserved.price, prompt, completion))
-            }
-            Usage::Unknown => (reserved.tokens, reserved.cost),
-            Usage::Nothing => (0, 0.0),
+        let before = reserved.amount;
+        let used = match usage {
+            Usage::Known { prompt, completion } => Amount::new(reserved.price, prompt, completion),
+            Usage::Unknown => before,
+            Usage::Nothing => Amount::default(),
         };
         let spent = &mut self.spent;
-        spent.tokens = spent.tokens.saturating_sub(reserved.tokens).saturating_add(tokens);
-        spent.cost = (spent.cost - reserved.cost).max(0.0) + cost;
+        spent.tokens = spent.tokens.saturating_sub(before.tokens()).saturating_add(used.tokens());
+        spent.cost = (spent.cost - before.cost).max(0.0) + used.cost;
+        self.providers.change(&reserved.provider, before, used);
         if let Some(user) = &reserved.user {
-            self.users.change(user, reserved.tokens, tokens);
+            self.users.change(user, before.tokens(), used.tokens());
         }
+    }
+
+    /// What a provider was used for on this local day.
+    pub fn of_provider(&self, today: NaiveDate, provider: &ProviderName) -> ProviderSpent {
+        if self.is_over(today) { ProviderSpent::default() } else { self.providers.of(provider) }
     }
 
     /// The limit of which `spend.soft_percent` or more is used up, if there is one: the fullest of
@@ -214,6 +249,7 @@ impl Spend {
             self.day = today;
             self.spent = Spent::default();
             self.users = UserTokens::default();
+            self.providers = Providers::default();
         }
     }
 
@@ -247,10 +283,9 @@ fn percent_of_cost(spent: f64, most: f64) -> u64 {
     if most > 0.0 { (spent * 100.0 / most) as u64 } else { 100 }
 }
 
-fn cost(price: Option<Price>, prompt: u64, completion: u64) -> f64 {
-    price.map_or(0.0, |price| {
-        (prompt as f64 * price.input_per_million + completion as f64 * price.output_per_million) / 1e6
-    })
+/// A sum of money from a file.
+fn plausible(cost: f64) -> f64 {
+    if cost.is_finite() { cost.max(0.0) } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::failure::{Failure, Kind};
+use super::plan::PlannedCall;
 use super::provider::News;
 use super::{Completion, Request};
 use crate::names::ProviderName;
@@ -12,14 +13,8 @@ use crate::names::ProviderName;
 pub struct Attempt<'a> {
     /// What is asked.
     pub request: &'a Request,
-    /// Its place among the providers.
-    pub provider: usize,
-    /// From connecting to the last byte of the body.
-    pub timeout: Duration,
-    /// Counted from 1 for each provider and request.
-    pub number: u32,
-    /// Whether the breaker waits for its verdict.
-    pub probe: bool,
+    /// Who is called, and how.
+    pub call: PlannedCall,
 }
 
 impl Attempt<'_> {
@@ -36,8 +31,8 @@ impl Attempt<'_> {
         let attempt = tracing::error_span!(
             "attempt",
             %provider,
-            number = self.number,
-            probe = self.probe,
+            number = self.call.attempt,
+            probe = self.call.probe,
             milliseconds = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
             correlation_id = ?self.request.correlation_id,
         );

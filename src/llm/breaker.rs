@@ -15,6 +15,20 @@ pub enum Admit {
     Skip,
 }
 
+/// How a breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// Calls go through.
+    Closed,
+    /// Calls are skipped.
+    Open {
+        /// Until a probe goes, unless nobody else can be asked.
+        left: Duration,
+    },
+    /// A probe is under way, or the next call is one.
+    HalfOpen,
+}
+
 /// Counts failed calls in a row, and lets one probe through at a time once they were too many.
 #[derive(Debug, Clone)]
 pub struct Breaker {
@@ -40,6 +54,17 @@ impl Breaker {
     /// Whether calls are let through as usual.
     pub fn is_closed(&self) -> bool {
         self.opened_at.is_none()
+    }
+
+    /// How it stands, for people.
+    pub fn position(&self, now: Duration) -> Position {
+        match (self.opened_at, self.outlook(now)) {
+            (None, _) => Position::Closed,
+            (Some(at), Admit::Skip) if !self.probing => {
+                Position::Open { left: (at + self.limits.open).saturating_sub(now) }
+            }
+            _ => Position::HalfOpen,
+        }
     }
 
     /// What [`Breaker::admit`] would say, without taking the probe's slot.
@@ -140,6 +165,22 @@ mod tests {
         assert_eq!(breaker.admit(OPEN), Admit::Skip);
         breaker.end_probe();
         assert_eq!(breaker.admit(OPEN), Admit::Probe, "a probe without a verdict leaves the next one to go");
+    }
+
+    #[test]
+    fn its_position_is_told_without_moving_it() {
+        let mut breaker = Breaker::new(CircuitBreaker { failures: 1, open: OPEN });
+        assert_eq!(breaker.position(second(0)), Position::Closed);
+        breaker.failed(second(0), false);
+        assert_eq!(breaker.position(second(12)), Position::Open { left: second(18) });
+        assert_eq!(breaker.position(OPEN), Position::HalfOpen);
+        assert_eq!(breaker.admit(OPEN), Admit::Probe);
+        assert_eq!(breaker.position(OPEN), Position::HalfOpen);
+        breaker.failed(OPEN, true);
+        breaker.end_probe();
+        assert_eq!(breaker.position(OPEN), Position::Open { left: OPEN });
+        breaker.succeeded();
+        assert_eq!(breaker.position(OPEN), Position::Closed);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A provider as it is called: where, with which headers, in which wire format.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{
@@ -9,8 +10,11 @@ use reqwest::{Client, Response};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Kind, error_of};
+use super::rate_limit::RateLimit;
 use super::retry::retry_after;
+use super::secrets::Secrets;
+use super::unsupported::cure;
 use super::{Completion, Request, anthropic, openai};
 use crate::clock::Clock;
 use crate::config::{ProviderConfig, ProviderKind};
@@ -20,9 +24,6 @@ pub const LARGEST_BODY: usize = 1024 * 1024;
 
 /// How long the words behind an error status may take; the status itself says enough.
 const ERROR_WORDS: Duration = Duration::from_secs(1);
-
-/// Shorter words are no keys, but may be words of the answer, in bytes.
-const SHORTEST_SECRET: usize = 8;
 
 /// The longest correlation id that is sent along, in characters.
 const REQUEST_ID_CHARACTERS: usize = 128;
@@ -34,14 +35,33 @@ pub struct Endpoint {
     url: String,
     own_headers: HeaderMap,
     custom_headers: HeaderMap,
+    /// Of all providers. Some quote the key that they refuse; it goes neither into a log nor into
+    /// chat.
+    secrets: Arc<Secrets>,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer, or what went wrong; no secret in its words.
+    pub result: Result<Completion, Failure>,
+    /// What the answer's headers say of the provider's limits.
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl From<Failure> for Outcome {
+    /// A call without an answer.
+    fn from(failure: Failure) -> Self {
+        Self { result: Err(failure), rate_limit: None }
+    }
 }
 
 impl Endpoint {
-    /// Prepares what is the same for every call.
+    /// Prepares what is the same for every call. `secrets` are those of all providers.
     ///
     /// # Errors
     /// When the key or a custom header can't stand in HTTP; never with its value.
-    pub fn new(config: &ProviderConfig) -> Result<Self, String> {
+    pub fn new(config: &ProviderConfig, secrets: Arc<Secrets>) -> Result<Self, String> {
         let mut own_headers = HeaderMap::new();
         own_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let anthropic = config.kind == ProviderKind::Anthropic;
@@ -71,7 +91,7 @@ impl Endpoint {
             true => anthropic::url(&config.base_url),
             false => openai::url(&config.base_url),
         };
-        Ok(Self { config: config.clone(), url, own_headers, custom_headers })
+        Ok(Self { config: config.clone(), url, own_headers, custom_headers, secrets })
     }
 
     /// The provider as configured.
@@ -94,15 +114,7 @@ impl Endpoint {
     }
 
     /// Calls once, to the last byte of the body. Takes as long as the provider likes.
-    ///
-    /// # Errors
-    /// With the kind of failure; no secret in its words.
-    pub async fn call(
-        &self,
-        client: &Client,
-        request: &Request,
-        clock: &Clock,
-    ) -> Result<Completion, Failure> {
+    pub async fn call(&self, client: &Client, request: &Request, clock: &Clock) -> Outcome {
         let body = match self.config.kind {
             ProviderKind::Anthropic => anthropic::body(&self.config, request),
             _ => openai::body(&self.config, request),
@@ -115,15 +127,29 @@ impl Endpoint {
             headers.insert(name, value.clone());
         }
         let sent = client.post(&self.url).headers(headers).body(Value::Object(body).to_string());
-        let response = sent.send().await.map_err(|error| self.connection_failure(error))?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response, clock).await);
-        }
-        let body = self.without_secrets(&self.read(response).await?);
-        match self.config.kind {
-            ProviderKind::Anthropic => anthropic::completion(&body),
-            _ => openai::completion(&body),
-        }
+        let response = match sent.send().await {
+            Ok(response) => response,
+            Err(error) => return Outcome::from(self.connection_failure(error)),
+        };
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let rate_limit = RateLimit::of(header, clock.now().wall);
+        let result = match response.status().is_success() {
+            true => self.completion(response).await,
+            false => Err(self.refusal(response, clock).await),
+        };
+        Outcome { result, rate_limit }
+    }
+
+    /// What is said may quote a title; what is wrong goes into logs, so it may quote nothing of ours.
+    async fn completion(&self, response: Response) -> Result<Completion, Failure> {
+        let body = self.read(response).await?;
+        let body = String::from_utf8_lossy(&body);
+        let understood = |body: &str| match self.config.kind {
+            ProviderKind::Anthropic => anthropic::completion(body),
+            _ => openai::completion(body),
+        };
+        let said = understood(&self.secrets.without_keys(&body));
+        said.or_else(|_| understood(&self.secrets.without_any(&body)))
     }
 
     async fn refusal(&self, response: Response, clock: &Clock) -> Failure {
@@ -132,7 +158,13 @@ impl Endpoint {
         let wait = wait.and_then(|value| retry_after(value, clock.now().wall));
         let words = tokio::time::timeout(ERROR_WORDS, self.read(response)).await;
         let words = words.ok().and_then(Result::ok).unwrap_or_default();
-        Failure::of_status(status, wait, &self.without_secrets(&words))
+        let words = self.secrets.without_any(&String::from_utf8_lossy(&words));
+        let mut failure = Failure::of_status(status, wait, &words);
+        if matches!(status, 400 | 422) {
+            let answer = serde_json::from_str(&words).unwrap_or_default();
+            failure.setting = cure(&self.config, error_of(&answer));
+        }
+        failure
     }
 
     /// Reads the body as far as it may go.
@@ -161,25 +193,6 @@ impl Endpoint {
         }
         Failure { not_sent, ..Failure::new(Kind::Connection, &words) }
     }
-
-    /// A body as text. Some providers quote the key that they refuse; it goes neither into a log
-    /// nor into chat.
-    fn without_secrets(&self, body: &[u8]) -> String {
-        let headers = self.config.custom_headers.iter().filter(|(name, _)| holds_secret(name));
-        let secrets = self.config.api_key.iter().chain(headers.map(|(_, value)| value));
-        secrets
-            .flat_map(|secret| secret.expose_secret().split(' '))
-            .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .fold(String::from_utf8_lossy(body).into_owned(), |body, secret| {
-                if body.contains(secret) { body.replace(secret, "****") } else { body }
-            })
-    }
-}
-
-/// Whether a custom header signs us in; others, like a title, may well be said in chat.
-fn holds_secret(header: &str) -> bool {
-    let header = header.to_ascii_lowercase();
-    ["auth", "key", "token", "secret", "cookie"].iter().any(|word| header.contains(word))
 }
 
 fn secret_value(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {

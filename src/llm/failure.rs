@@ -15,7 +15,7 @@ pub enum Kind {
     RateLimited,
     /// 401 or 403: the key is wrong, or may not use the model.
     BadKey,
-    /// 404: no such model, or a wrong `base_url`.
+    /// 404, or a code that says so: no such model, or a wrong `base_url`.
     ModelNotFound,
     /// The prompt is longer than the model takes.
     TooLong,
@@ -84,11 +84,6 @@ impl Kind {
             | Self::BreakerOpen => Cure::NextProvider,
         }
     }
-
-    /// Whether the message was refused, which says nothing about the provider's health.
-    pub fn is_refusal(self) -> bool {
-        matches!(self, Self::ContentRefused | Self::TooLong)
-    }
 }
 
 /// One failed call.
@@ -100,6 +95,8 @@ pub struct Failure {
     pub status: Option<u16>,
     /// In words; a provider's own are escaped and cut.
     pub detail: String,
+    /// What an operator should set, when a parameter is at fault.
+    pub setting: Option<String>,
     /// How long the provider asked us to wait.
     pub retry_after: Option<Duration>,
     /// Whether the call certainly never reached the provider.
@@ -109,7 +106,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without a status: our own words, or a library's.
     pub fn new(kind: Kind, detail: &str) -> Self {
-        Self { kind, status: None, detail: shown(detail), retry_after: None, not_sent: false }
+        Self { kind, status: None, detail: shown(detail), setting: None, retry_after: None, not_sent: false }
     }
 
     /// The call was never sent: our own words, or a library's.
@@ -120,11 +117,12 @@ impl Failure {
     /// An answer whose status is no success. `body` may be anything.
     pub fn of_status(status: u16, retry_after: Option<Duration>, body: &str) -> Self {
         let answer: Value = serde_json::from_str(body).unwrap_or_default();
-        let error = if answer["error"].is_null() { &answer } else { &answer["error"] };
+        let error = error_of(&answer);
         let kind = match status {
             429 => Kind::RateLimited,
             401 => Kind::BadKey,
             400..500 if is_too_long(status, error) => Kind::TooLong,
+            400 if error["code"] == "model_not_found" => Kind::ModelNotFound,
             400 | 422 => Kind::ContentRefused,
             400..500 if is_content_filter(error) => Kind::ContentRefused,
             403 => Kind::BadKey,
@@ -138,8 +136,20 @@ impl Failure {
             300..400 => "a redirect, which is not followed: set base_url to where it leads".to_owned(),
             _ => shown(words.unwrap_or(body)),
         };
-        Self { kind, status: Some(status), detail, retry_after, not_sent: false }
+        Self { kind, status: Some(status), detail, setting: None, retry_after, not_sent: false }
     }
+
+    /// Whether the message was refused, which says nothing about the provider's health. That goes by
+    /// the status, whatever else is known of the cause.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::ContentRefused | Kind::TooLong)
+            || matches!(self.status, Some(400 | 413 | 422))
+    }
+}
+
+/// Where an answer tells of its error.
+pub fn error_of(answer: &Value) -> &Value {
+    if answer["error"].is_null() { answer } else { &answer["error"] }
 }
 
 impl fmt::Display for Failure {
@@ -151,12 +161,22 @@ impl fmt::Display for Failure {
         if !self.detail.is_empty() {
             write!(formatter, ": {}", self.detail)?;
         }
+        if let Some(setting) = &self.setting {
+            write!(formatter, "; to cure it {setting}")?;
+        }
         Ok(())
     }
 }
 
+/// Some say it in words only. Of a 400 those decide nothing: whatever it is, it is a refusal.
 fn is_too_long(status: u16, error: &Value) -> bool {
-    status == 413 || (status != 403 && error["code"] == "context_length_exceeded")
+    let says_so = || {
+        let words = error["message"].as_str().unwrap_or_default();
+        words.starts_with("prompt is too long") || words.starts_with("This model's maximum context length")
+    };
+    status == 413
+        || (status != 403 && error["code"] == "context_length_exceeded")
+        || (status == 400 && (error["type"] == "exceed_context_size_error" || says_so()))
 }
 
 /// Moderation that answers with another status than 400. Told by fields, never by words: those
@@ -225,6 +245,14 @@ mod tests {
     fn refusals_are_told_by_fields_not_by_words() {
         for (status, body, kind) in [
             (400, r#"{"error":{"code":"context_length_exceeded"}}"#, Kind::TooLong),
+            (400, r#"{"error":{"type":"exceed_context_size_error"}}"#, Kind::TooLong),
+            (400, r#"{"error":{"message":"prompt is too long: 9 tokens > 8"}}"#, Kind::TooLong),
+            (400, r#"{"error":{"message":"they say prompt is too long"}}"#, Kind::ContentRefused),
+            (429, r#"{"error":{"message":"prompt is too long: 9 tokens > 8"}}"#, Kind::RateLimited),
+            (400, r#"{"error":{"code":"model_not_found"}}"#, Kind::ModelNotFound),
+            (404, r#"{"error":{"code":"model_not_found"}}"#, Kind::ModelNotFound),
+            (403, r#"{"error":{"code":"model_not_found"}}"#, Kind::BadKey),
+            (400, r#"{"error":{"code":"unsupported_parameter"}}"#, Kind::ContentRefused),
             (400, r#"{"error":{"code":"content_filter"}}"#, Kind::ContentRefused),
             (403, r#"{"error":{"metadata":{"reasons":["violence"]}}}"#, Kind::ContentRefused),
             (403, r#"{"error":{"metadata":{"flagged_input":"…"}}}"#, Kind::ContentRefused),
@@ -234,6 +262,23 @@ mod tests {
             (500, r#"{"error":{"code":"content_filter"}}"#, Kind::Server),
         ] {
             assert_eq!(Failure::of_status(status, None, body).kind, kind, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_refusal_goes_by_the_status_whatever_its_kind_is() {
+        for (status, body, is_refusal) in [
+            (400, "{}", true),
+            (400, r#"{"error":{"code":"model_not_found"}}"#, true),
+            (413, "{}", true),
+            (422, "{}", true),
+            (403, r#"{"error":{"code":"content_filter"}}"#, true),
+            (404, r#"{"error":{"code":"model_not_found"}}"#, false),
+            (401, "{}", false),
+            (429, "{}", false),
+            (500, "{}", false),
+        ] {
+            assert_eq!(Failure::of_status(status, None, body).is_refusal(), is_refusal, "{status} {body}");
         }
     }
 

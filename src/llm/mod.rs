@@ -12,12 +12,16 @@ pub mod endpoint;
 pub mod failure;
 #[cfg(test)]
 mod fixtures;
+pub mod known;
 pub mod openai;
 pub mod order;
 pub mod plan;
 pub mod provider;
+pub mod rate_limit;
 pub mod retry;
 pub mod router;
+pub mod secrets;
+pub mod unsupported;
 
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +29,7 @@ use std::time::Duration;
 use crate::names::{ProviderName, Username};
 use crate::outcome::Reason;
 use failure::Failure;
+pub use known::ProvidersView;
 pub use router::Router;
 
 /// What to ask.
@@ -94,7 +99,7 @@ pub struct Completion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GaveUp {
     /// Every provider and every try failed, or the time was up; with the last failure of each
-    /// provider in the order of asking. Empty when no provider can be used.
+    /// provider in the order in which they first failed. Empty when no provider can be used.
     Exhausted(Vec<(ProviderName, Failure)>),
     /// Every provider refused the content: an error of this reply, not an outage.
     Refused,

@@ -25,29 +25,39 @@ pub struct Candidate {
     pub timeout: Duration,
     /// How many tries there may be after the first.
     pub max_retries: u32,
+    /// After how long without an answer the next one is asked too; `None` is never.
+    pub hedge_after: Option<Duration>,
 }
 
 /// What the shell has to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Call the provider; tell the plan when it fails, or when it may not be called after all.
-    Call {
-        /// Its place among the provider states.
-        provider: usize,
-        /// From connecting to the last byte of the body.
-        timeout: Duration,
-        /// Counted from 1.
-        attempt: u32,
-        /// Whether the breaker waits for the verdict of this call.
-        probe: bool,
-    },
+    Call(PlannedCall),
     /// Wait, then ask again.
     Wait(Duration),
     /// Another request's probe decides whether anybody can be asked: wait until one has ended,
     /// at most this long, then ask again.
     AwaitProbe(Duration),
+    /// Nobody else is left: wait for the call that was left running, then tell how it failed.
+    AwaitLeft,
     /// Nobody answered.
     GiveUp(GaveUp),
+}
+
+/// A call to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedCall {
+    /// Its place among the provider states.
+    pub provider: usize,
+    /// From connecting to the last byte of the body.
+    pub timeout: Duration,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// Whether the breaker waits for the verdict of this call.
+    pub probe: bool,
+    /// After so long without an answer [`Plan::leave`] may be asked; `None` is never.
+    pub hedge_after: Option<Duration>,
 }
 
 /// One request on its way through the providers.
@@ -59,6 +69,8 @@ pub struct Plan {
     not_asked: VecDeque<Candidate>,
     turn: Option<Turn>,
     next: Next,
+    /// Whether a call is left running while others are asked; never more than one.
+    has_left: bool,
     failures: Vec<(usize, Failure)>,
     /// The first spend limit that kept a call from being made.
     denied: Option<Reason>,
@@ -92,6 +104,7 @@ impl Plan {
             not_asked: candidates.into(),
             turn: None,
             next: Next::Provider,
+            has_left: false,
             failures: Vec::new(),
             denied: None,
         }
@@ -119,6 +132,7 @@ impl Plan {
                     None if self.turn.is_none() && self.first.is_some() => {
                         self.next = Next::LastResort { failed_probes: self.failed_probes(states) };
                     }
+                    _ if self.has_left => return Step::AwaitLeft,
                     left => return self.give_up(left.is_some(), states),
                 },
                 (Next::LastResort { failed_probes }, _) => {
@@ -162,6 +176,26 @@ impl Plan {
         self.next = Next::Provider;
     }
 
+    /// The call which the last step asked for takes longer than `hedge_after`: true when the plan goes
+    /// on to the next provider and that call is left running. It may still answer first; when it fails,
+    /// [`Plan::left_failed`] is told. False when there is nobody else to ask now.
+    pub fn leave(&mut self, now: Duration, states: &[ProviderState]) -> bool {
+        let can_be_asked = |other: &Candidate| states[other.provider].breaker.outlook(now) != Admit::Skip;
+        let leaves = !self.has_left && now < self.deadline && self.not_asked.iter().any(can_be_asked);
+        self.has_left |= leaves;
+        leaves
+    }
+
+    /// Takes in that the call that was left running has failed, or was not made because of a spend
+    /// limit. It is not tried again: the plan has moved on.
+    pub fn left_failed(&mut self, provider: usize, failure: Result<Failure, Reason>) {
+        self.has_left = false;
+        match failure {
+            Ok(failure) => self.remember(provider, failure),
+            Err(limit) => _ = self.denied.get_or_insert(limit),
+        }
+    }
+
     /// Gives a provider its share of the time that is left: a first one that hangs must not eat
     /// the time of the next.
     fn begin(&mut self, candidate: Candidate, admit: Admit, now: Duration, states: &[ProviderState]) -> Step {
@@ -180,12 +214,15 @@ impl Plan {
         let turn = Turn { tries: turn.tries + 1, ..turn };
         self.turn = Some(turn);
         self.next = Next::Provider;
-        Step::Call {
+        let timeout = turn.candidate.timeout.min(turn.ends.saturating_sub(now));
+        let may_hedge = !self.has_left && !self.not_asked.is_empty();
+        Step::Call(PlannedCall {
             provider: turn.candidate.provider,
-            timeout: turn.candidate.timeout.min(turn.ends.saturating_sub(now)),
+            timeout,
             attempt: turn.tries,
             probe: turn.probe,
-        }
+            hedge_after: turn.candidate.hedge_after.filter(|after| may_hedge && *after < timeout),
+        })
     }
 
     fn failed_probes(&self, states: &[ProviderState]) -> u64 {
@@ -209,7 +246,7 @@ impl Plan {
             return Step::GiveUp(GaveUp::Spent(limit));
         }
         let failures = std::mem::take(&mut self.failures);
-        let refused = !failures.is_empty() && failures.iter().all(|(_, failure)| failure.kind.is_refusal());
+        let refused = !failures.is_empty() && failures.iter().all(|(_, failure)| failure.is_refusal());
         if refused && !out_of_time {
             return Step::GiveUp(GaveUp::Refused);
         }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::Tokens;
 use super::breaker::Breaker;
 use super::failure::{Failure, Kind};
+use super::rate_limit::RateLimit;
+use crate::clock::Moment;
 use crate::config::CircuitBreaker;
 use crate::health::ProviderStatus;
 use crate::names::ProviderName;
@@ -19,14 +23,16 @@ pub struct ProviderState {
     /// Whether it may be called; the plan of a request asks it.
     pub breaker: Breaker,
     status: ProviderStatus,
-    last_failure: Option<Failure>,
+    last_failure: Option<(Failure, DateTime<Utc>)>,
     last_latency: Option<Duration>,
+    rate_limit: Option<RateLimit>,
     calls: u64,
     failed_calls: u64,
     tokens: Tokens,
     /// Which messages were refused since the last success; at most [`REFUSALS`].
     refused_messages: Vec<String>,
     key_is_bad: bool,
+    refuses_all: bool,
 }
 
 /// What a call changed, and an operator should read once.
@@ -51,11 +57,13 @@ impl ProviderState {
             status: ProviderStatus::Unknown,
             last_failure: None,
             last_latency: None,
+            rate_limit: None,
             calls: 0,
             failed_calls: 0,
             tokens: Tokens::default(),
             refused_messages: Vec::new(),
             key_is_bad: false,
+            refuses_all: false,
         }
     }
 
@@ -69,14 +77,24 @@ impl ProviderState {
         self.status
     }
 
-    /// Why the status is `failed`; `None` when it isn't.
-    pub fn last_failure(&self) -> Option<&Failure> {
+    /// The latest failed call and when it ended, whatever came after it; a refused one too.
+    pub fn last_failure(&self) -> Option<&(Failure, DateTime<Utc>)> {
         self.last_failure.as_ref()
     }
 
     /// How long the latest completed call took.
     pub fn last_latency(&self) -> Option<Duration> {
         self.last_latency
+    }
+
+    /// What the provider last said of its own limits.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
+    }
+
+    /// An answer said this of the provider's own limits.
+    pub fn limited(&mut self, rate_limit: RateLimit) {
+        self.rate_limit = Some(rate_limit);
     }
 
     /// Completed calls since the start, refused ones included; cancelled ones are not complete.
@@ -100,17 +118,17 @@ impl ProviderState {
         self.calls += 1;
         self.tokens.add(tokens.unwrap_or_default());
         self.status = ProviderStatus::Ok;
-        self.last_failure = None;
+        self.refuses_all = false;
         self.refused_messages.clear();
         self.key_is_bad = false;
         News { breaker_closed: self.breaker.succeeded(), ..News::default() }
     }
 
-    /// A call failed, `now` since the service started; `message` is the correlation id of the
+    /// A call failed; `message` is the correlation id of the
     /// chat message that it was for.
     pub fn failed(
         &mut self,
-        now: Duration,
+        now: Moment,
         latency: Duration,
         failure: &Failure,
         message: &str,
@@ -119,22 +137,22 @@ impl ProviderState {
         self.last_latency = Some(latency);
         self.calls += 1;
         self.failed_calls += 1;
-        if failure.kind.is_refusal() {
-            return self.refused(failure, message);
+        self.last_failure = Some((failure.clone(), now.wall));
+        if failure.is_refusal() {
+            return self.refused(message);
         }
         self.status = ProviderStatus::Failed;
-        self.last_failure = Some(failure.clone());
         let bad_key = failure.kind == Kind::BadKey;
         News {
             key_went_bad: bad_key && !std::mem::replace(&mut self.key_is_bad, true),
-            breaker_opened: self.breaker.failed(now, probe),
+            breaker_opened: self.breaker.failed(now.elapsed, probe),
             ..News::default()
         }
     }
 
     /// Chat can't make a provider look broken, but a wrong parameter looks like this too: the
     /// same refusal of whatever is asked. A message without an id is taken as another one.
-    fn refused(&mut self, failure: &Failure, message: &str) -> News {
+    fn refused(&mut self, message: &str) -> News {
         if self.refused_messages.len() < REFUSALS
             && (message.is_empty() || !self.refused_messages.iter().any(|known| known == message))
         {
@@ -143,10 +161,11 @@ impl ProviderState {
         if self.refused_messages.len() < REFUSALS {
             return News::default();
         }
-        let known = self.last_failure.as_ref().is_some_and(|last| last.kind == Kind::RefusesAll);
         self.status = ProviderStatus::Failed;
-        self.last_failure = Some(Failure { kind: Kind::RefusesAll, ..failure.clone() });
-        News { refuses_all: !known, ..News::default() }
+        if let Some((last, _)) = &mut self.last_failure {
+            last.kind = Kind::RefusesAll;
+        }
+        News { refuses_all: !std::mem::replace(&mut self.refuses_all, true), ..News::default() }
     }
 }
 
@@ -156,6 +175,14 @@ mod tests {
 
     const LATENCY: Duration = Duration::from_millis(7);
 
+    fn now() -> Moment {
+        Moment { elapsed: Duration::ZERO, wall: DateTime::UNIX_EPOCH }
+    }
+
+    fn last_kind(state: &ProviderState) -> Option<Kind> {
+        state.last_failure().map(|(failure, _)| failure.kind)
+    }
+
     fn state() -> ProviderState {
         ProviderState::new(
             ProviderName::new("one"),
@@ -164,7 +191,7 @@ mod tests {
     }
 
     fn fail(state: &mut ProviderState, kind: Kind, message: &str) -> News {
-        state.failed(Duration::ZERO, LATENCY, &Failure::new(kind, "words"), message, false)
+        state.failed(now(), LATENCY, &Failure::new(kind, "words"), message, false)
     }
 
     #[test]
@@ -173,10 +200,11 @@ mod tests {
         assert_eq!(state.status(), ProviderStatus::Unknown);
         assert_eq!(fail(&mut state, Kind::RateLimited, "a"), News::default());
         assert_eq!(state.status(), ProviderStatus::Failed);
-        assert_eq!(state.last_failure().map(|failure| failure.kind), Some(Kind::RateLimited));
+        assert_eq!(last_kind(&state), Some(Kind::RateLimited));
         assert_eq!(state.last_latency(), Some(LATENCY));
         state.answered(LATENCY * 2, None);
-        assert_eq!((state.status(), state.last_failure()), (ProviderStatus::Ok, None));
+        assert_eq!(state.status(), ProviderStatus::Ok);
+        assert_eq!(last_kind(&state), Some(Kind::RateLimited), "it is still worth knowing");
         assert_eq!(state.last_latency(), Some(LATENCY * 2));
     }
 
@@ -185,7 +213,7 @@ mod tests {
         for kind in [Kind::ContentRefused, Kind::TooLong] {
             let mut state = state();
             fail(&mut state, kind, "a");
-            assert_eq!(state.status(), ProviderStatus::Unknown);
+            assert_eq!((state.status(), last_kind(&state)), (ProviderStatus::Unknown, Some(kind)));
             state.answered(LATENCY, None);
             fail(&mut state, kind, "b");
             assert_eq!(state.status(), ProviderStatus::Ok);
@@ -205,7 +233,7 @@ mod tests {
         assert_eq!(state.status(), ProviderStatus::Unknown);
         assert!(fail(&mut state, Kind::TooLong, "e").refuses_all);
         assert_eq!(state.status(), ProviderStatus::Failed);
-        assert_eq!(state.last_failure().map(|failure| failure.kind), Some(Kind::RefusesAll));
+        assert_eq!(last_kind(&state), Some(Kind::RefusesAll));
         assert!(!fail(&mut state, Kind::TooLong, "f").refuses_all, "said once");
     }
 

@@ -1,4 +1,5 @@
 use std::fs;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -7,7 +8,8 @@ use super::*;
 use crate::config::testing::config;
 
 fn call(tokens: u64) -> Call<'static> {
-    Call { user: None, prompt_tokens: 0, max_tokens: tokens, price: None }
+    static PROVIDER: LazyLock<ProviderName> = LazyLock::new(|| ProviderName::new("one"));
+    Call { provider: &PROVIDER, user: None, prompt_tokens: 0, max_tokens: tokens, price: None }
 }
 
 /// A folder of state, and services that live in it one after the other.

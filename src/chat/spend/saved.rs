@@ -3,12 +3,12 @@
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use super::{Spend, Spent};
+use super::{ProviderSpent, Spend, Spent, plausible};
 use crate::clock::Moment;
-use crate::names::Username;
+use crate::names::{ProviderName, Username};
 
 /// The day's sums, calls under way included with all that they may use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Saved {
     /// The local day, as `2026-11-24`.
@@ -20,12 +20,8 @@ pub struct Saved {
     minute: Vec<(i64, u64)>,
     /// Tokens by user.
     users: Vec<(String, u64)>,
-}
-
-impl Default for Saved {
-    fn default() -> Self {
-        Self { day: String::new(), calls: 0, tokens: 0, cost: 0.0, minute: Vec::new(), users: Vec::new() }
-    }
+    /// Sums by provider.
+    providers: Vec<(String, ProviderSpent)>,
 }
 
 impl Spend {
@@ -36,14 +32,20 @@ impl Spend {
         let mut users: Vec<(String, u64)> =
             self.users.iter().map(|(user, tokens)| (user.as_str().to_owned(), tokens)).collect();
         users.sort_unstable();
+        // JSON knows no infinity.
+        let cost = |cost: f64| cost.min(f64::MAX);
+        let of_provider = |spent: &ProviderSpent| ProviderSpent { cost: cost(spent.cost), ..*spent };
+        let providers = self.providers.iter();
         Saved {
             day: self.day.to_string(),
             calls: self.spent.calls,
             tokens: self.spent.tokens,
-            // JSON knows no infinity.
-            cost: self.spent.cost.min(f64::MAX),
+            cost: cost(self.spent.cost),
             minute: self.minute.left(now).map(|(seconds, count)| (until(seconds), count)).collect(),
             users,
+            providers: providers
+                .map(|(name, spent)| (name.as_str().to_owned(), of_provider(spent)))
+                .collect(),
         }
     }
 
@@ -52,8 +54,10 @@ impl Spend {
     pub fn restore(now: Moment, today: NaiveDate, users_bytes: usize, saved: &Saved) -> Self {
         let day = saved.day.parse().unwrap_or(today);
         let mut spend = Self::new(day);
-        let cost = if saved.cost.is_finite() { saved.cost.max(0.0) } else { 0.0 };
-        spend.spent = Spent { calls: saved.calls, tokens: saved.tokens, cost };
+        spend.spent = Spent { calls: saved.calls, tokens: saved.tokens, cost: plausible(saved.cost) };
+        for (name, spent) in &saved.providers {
+            spend.providers.restore(ProviderName::new(name), *spent);
+        }
         for (user, tokens) in &saved.users {
             spend.users.change(&Username::new(user), 0, *tokens);
             spend.users.tidy(users_bytes);

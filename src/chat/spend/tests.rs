@@ -1,3 +1,4 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,6 +9,8 @@ use super::*;
 use crate::config::testing::config;
 
 const BYTES: usize = 1 << 20;
+static ONE: LazyLock<ProviderName> = LazyLock::new(|| ProviderName::new("one"));
+static TWO: LazyLock<ProviderName> = LazyLock::new(|| ProviderName::new("two"));
 const PRICE: Price = Price { input_per_million: 1.0, output_per_million: 10.0 };
 
 fn day(day: u32) -> NaiveDate {
@@ -20,7 +23,8 @@ fn settings(spend: Value) -> Settings {
 
 /// A call of so many tokens, a tenth of them the prompt's.
 fn call(user: Option<&Username>, tokens: u64) -> Call<'_> {
-    Call { user, prompt_tokens: tokens / 10, max_tokens: tokens - tokens / 10, price: Some(PRICE) }
+    let prompt_tokens = tokens / 10;
+    Call { provider: &ONE, user, prompt_tokens, max_tokens: tokens - prompt_tokens, price: Some(PRICE) }
 }
 
 struct Till {
@@ -309,4 +313,30 @@ proptest! {
             prop_assert!(minute as u64 <= per_minute);
         }
     }
+}
+
+#[test]
+fn each_provider_has_its_sums_and_together_they_are_the_days() {
+    let mut till = Till::new(json!({}));
+    let spent = |till: &Till, name: &ProviderName| {
+        let spent = till.spend.of_provider(day(24), name);
+        (spent.calls, spent.prompt_tokens, spent.completion_tokens, (spent.cost * 1e6).round())
+    };
+    let one = till.reserves(0.0, call(None, 100)).expect("no limit");
+    let two = till.reserves(0.0, Call { provider: &TWO, price: None, ..call(None, 50) }).expect("no limit");
+    assert_eq!(spent(&till, &ONE), (1, 10, 90, 910.0), "what is under way counts with all that it may use");
+    till.spend.settle(one, Usage::Known { prompt: 7, completion: 3 });
+    till.spend.settle(two, Usage::Unknown);
+    for _ in 0..2 {
+        let refused = till.reserves(1.0, call(None, 100)).expect("no limit");
+        till.spend.settle(refused, Usage::Nothing);
+    }
+    assert_eq!((spent(&till, &ONE), spent(&till, &TWO)), ((3, 7, 3, 37.0), (1, 5, 45, 0.0)));
+    assert_eq!((till.spend.spent.calls, till.spend.spent.tokens), (4, 60));
+
+    let saved = serde_json::to_string(&till.spend.save(at(2.0))).expect("plain data");
+    let saved: Saved = serde_json::from_str(&saved).expect("what we wrote");
+    till.spend = Spend::restore(at(3.0), day(24), BYTES, &saved);
+    assert_eq!((spent(&till, &ONE), spent(&till, &TWO)), ((3, 7, 3, 37.0), (1, 5, 45, 0.0)));
+    assert_eq!(till.spend.of_provider(day(25), &ONE), ProviderSpent::default(), "another day");
 }

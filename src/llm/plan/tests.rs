@@ -1,7 +1,10 @@
+mod hedging;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::clock::Moment;
 use crate::config::CircuitBreaker;
 use crate::names::ProviderName;
 
@@ -23,7 +26,8 @@ impl World {
     fn new(providers: usize) -> Self {
         let limits = CircuitBreaker { failures: 100, open: 30 * SECOND };
         let state = |name: &&str| ProviderState::new(ProviderName::new(name), limits.clone());
-        let candidate = |provider| Candidate { provider, timeout: 10 * SECOND, max_retries: 2 };
+        let candidate =
+            |provider| Candidate { provider, timeout: 10 * SECOND, max_retries: 2, hedge_after: None };
         Self {
             now: 1000 * SECOND,
             states: NAMES[..providers].iter().map(state).collect(),
@@ -59,7 +63,7 @@ impl World {
         let mut story = Vec::new();
         loop {
             match self.step(&mut plan) {
-                Step::Call { provider, timeout, attempt, probe } => {
+                Step::Call(PlannedCall { provider, timeout, attempt, probe, .. }) => {
                     let name = NAMES[provider];
                     match &mut self.allowed[provider] {
                         Some(0) => {
@@ -76,7 +80,8 @@ impl World {
                     story.push(format!("{name}{attempt} {}{probe_word}", timeout.as_secs_f64()));
                     let (failure, took) = fate(name);
                     self.now += took.min(timeout);
-                    self.states[provider].failed(self.now, took, &failure, "m", probe);
+                    let now = Moment { elapsed: self.now, wall: chrono::DateTime::UNIX_EPOCH };
+                    self.states[provider].failed(now, took, &failure, "m", probe);
                     if probe {
                         self.states[provider].breaker.end_probe();
                     }
@@ -88,7 +93,7 @@ impl World {
                     }
                     self.now += delay;
                 }
-                Step::AwaitProbe(_) => panic!("nobody else probes here"),
+                Step::AwaitProbe(_) | Step::AwaitLeft => panic!("nobody else probes, no call is left"),
                 Step::GiveUp(GaveUp::Spent(limit)) => story.push(format!("spent {}", limit.as_str())),
                 Step::GiveUp(GaveUp::Refused) => story.push("refused".to_owned()),
                 Step::GiveUp(GaveUp::Exhausted(failures)) => {
@@ -249,7 +254,10 @@ fn tries_that_have_begun_go_on_when_the_breaker_opens() {
 fn who_waits_for_anothers_probe_goes_on_by_its_verdict() {
     let mut world = World::new(1);
     world.open_breaker(0);
-    let call = |probe| Step::Call { provider: 0, timeout: 10 * SECOND, attempt: 1, probe };
+    let call = |probe| {
+        let timeout = 10 * SECOND;
+        Step::Call(PlannedCall { provider: 0, timeout, attempt: 1, probe, hedge_after: None })
+    };
     let [mut prober, mut waiter, mut other] = [world.plan(30), world.plan(30), world.plan(30)];
     assert_eq!(world.step(&mut prober), call(true));
     assert_eq!(world.step(&mut waiter), Step::AwaitProbe(30 * SECOND));
@@ -330,7 +338,7 @@ fn who_waits_for_a_probe_that_may_not_be_made_ends_by_its_own_limit() {
     let mut world = World::new(1);
     world.open_breaker(0);
     let [mut prober, mut waiter] = [world.plan(30), world.plan(30)];
-    let is_probe = |step| matches!(step, Step::Call { probe: true, .. });
+    let is_probe = |step| matches!(step, Step::Call(PlannedCall { probe: true, .. }));
     assert!(is_probe(world.step(&mut prober)));
     assert_eq!(world.step(&mut waiter), Step::AwaitProbe(30 * SECOND));
     world.states[0].breaker.end_probe();

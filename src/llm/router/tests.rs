@@ -1,5 +1,6 @@
 mod breaker;
 mod calls;
+mod hedging;
 mod renewed;
 mod secrets;
 mod spend;
@@ -13,11 +14,13 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::super::endpoint::LARGEST_BODY;
+use super::super::failure::Kind;
 use super::*;
 use crate::config::testing::config;
 use crate::config::{CircuitBreaker, ProviderKind};
 use crate::health::{Component, LinkHealth, ProviderStatus, State};
 use crate::llm::fixtures::{provider, request};
+use crate::outcome::Reason;
 
 /// Far more than any of these tests takes.
 const TIME: Duration = Duration::from_secs(20);

@@ -131,6 +131,64 @@ async fn a_provider_that_refuses_five_different_messages_is_seen() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_names_a_parameter_says_which_setting_cures_it() {
+    let coded = |parameter: &str| {
+        let error = json!({"message": "no", "code": "unsupported_parameter", "param": parameter});
+        Behaviour::Status(400, json!({"error": error}).to_string())
+    };
+    let worded = json!({"type": "error", "error": {
+        "type": "invalid_request_error", "message": "top_k: Extra inputs are not permitted",
+    }});
+    for (kind, behaviour, setting) in [
+        (ProviderKind::OpenAi, coded("max_tokens"), Some("llm_providers.a.max_tokens_field")),
+        (ProviderKind::OpenAi, coded("temperature"), Some("llm_providers.a.temperature to null")),
+        (ProviderKind::OpenAi, coded("top_k"), Some("top_k in llm_providers.a.extra_body")),
+        (ProviderKind::OpenAi, Behaviour::Status(400, "top_k".to_owned()), None),
+        (
+            ProviderKind::Anthropic,
+            Behaviour::Status(400, worded.to_string()),
+            Some("top_k in llm_providers.a.extra_body"),
+        ),
+    ] {
+        let stage = Stage::new(1, |config| {
+            config.llm_providers[0].kind = kind;
+            config.llm_providers[0].extra_body.insert("top_k".to_owned(), json!(3));
+        })
+        .await;
+        stage.stand_ins[0].always(behaviour.clone());
+        assert_eq!(stage.ask("m").await, Err(GaveUp::Refused), "{behaviour:?}");
+        let state = &stage.router.states()[0];
+        let (failure, _) = state.last_failure().unwrap();
+        assert_eq!(failure.to_string().contains("to cure it"), setting.is_some(), "{failure}");
+        assert!(failure.to_string().contains(setting.unwrap_or_default()), "{failure}");
+        assert_eq!(state.status(), ProviderStatus::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn what_the_headers_say_of_the_limits_is_kept_also_of_a_refusal() {
+    let stage = Stage::new(1, |_| ()).await;
+    let header = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let headers = [
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-remaining-tokens", "no number"),
+        ("x-ratelimit-reset-requests", "6m0s"),
+    ];
+    let limit = || stage.router.states()[0].rate_limit();
+    stage.ask("l").await.unwrap();
+    assert_eq!(limit(), None);
+    stage.stand_ins[0].next([Behaviour::AnswerWithHeaders(headers.map(header).to_vec())]);
+    let earliest = Utc::now() + TimeDelta::minutes(6);
+    stage.ask("m").await.unwrap();
+    let told = limit().unwrap();
+    assert_eq!((told.remaining_requests, told.remaining_tokens), (Some(59), None));
+    assert!(told.resets_at.is_some_and(|at| at >= earliest && at < earliest + TimeDelta::minutes(1)));
+    stage.stand_ins[0].always(server_error());
+    assert!(stage.ask("n").await.is_err());
+    assert_eq!(limit(), Some(told), "an answer that says nothing leaves it");
+}
+
+#[tokio::test]
 async fn connections_are_used_again() {
     let stage = Stage::new(1, |_| ()).await;
     for behaviour in [Behaviour::AnswerAnew, server_error(), Behaviour::AnswerAnew, Behaviour::NotJson] {

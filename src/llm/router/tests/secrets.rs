@@ -42,6 +42,42 @@ async fn no_failure_repeats_a_secret() {
 }
 
 #[tokio::test]
+async fn a_provider_repeats_nothing_of_another_ones_either() {
+    for behaviour in [
+        Behaviour::Status(401, r#"{"error":{"message":"no key\/of-the-second"}}"#.to_owned()),
+        Behaviour::Status(500, "key/of-the-second".to_owned()),
+        Behaviour::Json(json!({"error": "key/of-the-second"})),
+        Behaviour::answer("key/of-the-second, dear friend"),
+    ] {
+        let stage = Stage::new(2, |config| {
+            config.llm_providers[1].api_key = Some("key/of-the-second".into());
+            config.llm_providers[1].usable = Err("not now".to_owned());
+        })
+        .await;
+        stage.stand_ins[0].always(behaviour.clone());
+        let told = format!("{:?} {:?}", stage.ask("m").await, stage.router.states());
+        assert!(told.contains("****") && !told.contains("of-the-second"), "{behaviour:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_title_may_be_said_but_is_not_logged() {
+    for (behaviour, is_told) in [
+        (Behaviour::answer("this is long-title"), true),
+        (Behaviour::Json(json!({"error": "long-title"})), false),
+        (Behaviour::Status(400, r#"{"error":"long-title"}"#.to_owned()), false),
+    ] {
+        let stage = Stage::new(1, |config| {
+            config.llm_providers[0].custom_headers = vec![("X-Title".to_owned(), "long-title".into())];
+        })
+        .await;
+        stage.stand_ins[0].always(behaviour.clone());
+        let told = format!("{:?} {:?}", stage.ask("m").await, stage.router.states());
+        assert_eq!(told.contains("long-title"), is_told, "{behaviour:?}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_quotes_our_key_does_not_reach_chat_with_it() {
     let stage =
         Stage::new(1, |config| config.llm_providers[0].api_key = Some("sk-planted-0123456789".into())).await;
@@ -66,5 +102,5 @@ async fn a_provider_behind_tls_needs_the_certificates_and_others_are_not_held_up
     stage.router.warm_up().await;
     assert_eq!(stage.ask("m").await.unwrap().provider.as_str(), "b");
     let first = &stage.router.states()[0];
-    assert_eq!(first.last_failure().map(|failure| failure.kind), Some(Kind::Connection));
+    assert_eq!(first.last_failure().map(|(failure, _)| failure.kind), Some(Kind::Connection));
 }

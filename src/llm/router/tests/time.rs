@@ -16,7 +16,7 @@ async fn a_try_that_hangs_or_trickles_ends_and_the_next_provider_answers_in_its_
         );
         assert_eq!(stage.statuses(), [ProviderStatus::Failed, ProviderStatus::Ok]);
         let first = &stage.router.states()[0];
-        assert_eq!(first.last_failure().map(|failure| failure.kind), Some(Kind::Timeout));
+        assert_eq!(first.last_failure().map(|(failure, _)| failure.kind), Some(Kind::Timeout));
         assert!(first.last_latency() >= Some(Duration::from_secs(1)));
     }
 }

@@ -28,6 +28,8 @@ pub enum Behaviour {
     Status(u16, String),
     /// This status with this `Retry-After` header.
     RetryAfter(u16, String),
+    /// Answers with a text that no other answer resembles, and with these headers.
+    AnswerWithHeaders(Vec<(String, String)>),
     /// 200 with a page of HTML.
     NotJson,
     /// 200 with an empty list of choices.
@@ -75,6 +77,7 @@ impl fmt::Debug for Behaviour {
             Behaviour::Json(body) => write!(formatter, "Json({body})"),
             Behaviour::Status(code, body) => write!(formatter, "Status({code}, {body:?})"),
             Behaviour::RetryAfter(code, value) => write!(formatter, "RetryAfter({code}, {value:?})"),
+            Behaviour::AnswerWithHeaders(headers) => write!(formatter, "AnswerWithHeaders({headers:?})"),
             Behaviour::NotJson => formatter.write_str("NotJson"),
             Behaviour::NoChoices => formatter.write_str("NoChoices"),
             Behaviour::EmptyContent => formatter.write_str("EmptyContent"),

@@ -86,7 +86,8 @@ pub(super) async fn read_request(
 pub(super) struct Response {
     pub status: u16,
     pub content_type: &'static str,
-    pub retry_after: Option<String>,
+    /// Besides type and length.
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
@@ -95,7 +96,7 @@ impl Response {
         Response {
             status,
             content_type: "application/json",
-            retry_after: None,
+            headers: Vec::new(),
             body: body.to_string().into_bytes(),
         }
     }
@@ -107,8 +108,8 @@ impl Response {
             self.content_type,
             self.body.len()
         );
-        if let Some(value) = &self.retry_after {
-            head.push_str(&format!("retry-after: {value}\r\n"));
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
         head

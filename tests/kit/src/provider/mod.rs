@@ -35,6 +35,7 @@ pub struct Provider {
 struct Shared {
     script: Mutex<Script>,
     requests: Journal<Request>,
+    hang_ups: Journal<Request>,
     /// How often held answers were let go.
     releases: watch::Sender<u64>,
     /// How many answers were made anew.
@@ -57,6 +58,7 @@ impl Provider {
         let shared = Arc::new(Shared {
             script: Mutex::new(Script { next: VecDeque::new(), otherwise: Behaviour::AnswerAnew }),
             requests: Journal::default(),
+            hang_ups: Journal::default(),
             releases: watch::Sender::new(0),
             answers: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -106,6 +108,11 @@ impl Provider {
         mut wanted: impl FnMut(&Request) -> bool,
     ) -> Result<Request> {
         self.shared.requests.wait_since(mark, "a request to the provider", deadline, |one| wanted(one)).await
+    }
+
+    /// The requests that met [`Behaviour::Hang`] and whose connection the client has closed since.
+    pub fn hang_ups(&self) -> &Journal<Request> {
+        &self.shared.hang_ups
     }
 
     /// How many connections were opened to it so far.
@@ -173,8 +180,10 @@ async fn behave(
     released: impl Future<Output = ()>,
 ) -> Option<()> {
     let good = |text: &str| Response::json(200, &answer(request, text, Finish::Stop));
+    let anew = || good(&distinct_text(shared.answers.fetch_add(1, Ordering::Relaxed) + 1));
     let response = match behaviour {
-        Behaviour::AnswerAnew => good(&distinct_text(shared.answers.fetch_add(1, Ordering::Relaxed) + 1)),
+        Behaviour::AnswerAnew => anew(),
+        Behaviour::AnswerWithHeaders(headers) => Response { headers: headers.clone(), ..anew() },
         Behaviour::Answer(text) => good(text),
         Behaviour::AnswerAfter(wait, text) => {
             tokio::time::sleep(*wait).await;
@@ -189,17 +198,18 @@ async fn behave(
         Behaviour::Status(code, body) => Response {
             status: *code,
             content_type: "application/json",
-            retry_after: None,
+            headers: Vec::new(),
             body: body.clone().into_bytes(),
         },
         Behaviour::RetryAfter(code, value) => {
             let body = json!({ "error": { "message": "slow down", "type": "rate_limit" } });
-            Response { retry_after: Some(value.clone()), ..Response::json(*code, &body) }
+            let headers = vec![("retry-after".to_owned(), value.clone())];
+            Response { headers, ..Response::json(*code, &body) }
         }
         Behaviour::NotJson => Response {
             status: 200,
             content_type: "text/html",
-            retry_after: None,
+            headers: Vec::new(),
             body: b"<html><body>Please sign in</body></html>".to_vec(),
         },
         Behaviour::NoChoices => Response::json(200, &without_content(request)),
@@ -209,6 +219,7 @@ async fn behave(
         Behaviour::Huge(bytes) => good(&"a".repeat(*bytes)),
         Behaviour::Hang => {
             http::closed(stream).await;
+            shared.hang_ups.push(request.clone());
             return None;
         }
         Behaviour::Trickle => return trickle(&good("one byte at a time"), stream).await,

@@ -1,0 +1,128 @@
+//! What no provider may make us repeat: the keys and headers of all of them.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use crate::config::ProviderConfig;
+
+/// How a secret is shown.
+const MASK: &str = "****";
+
+/// Shorter words are no keys, but may be words of the answer, in bytes.
+const SHORTEST: usize = 8;
+
+/// The secrets of all configured providers: a proxy in front of several may quote any of them.
+/// `Debug` masks them.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// Keys, and headers that sign us in.
+    keys: Vec<SecretString>,
+    /// Other headers. A title, say, may well be said in chat, but nothing of them goes into a log.
+    others: Vec<SecretString>,
+}
+
+impl Secrets {
+    /// Those of these providers, the unusable ones included.
+    pub fn of(providers: &[ProviderConfig]) -> Self {
+        let mut secrets = Self::default();
+        for provider in providers {
+            secrets.keys.extend(provider.api_key.iter().flat_map(words));
+            let url = Url::parse(&provider.base_url).ok();
+            let password = url.as_ref().and_then(Url::password);
+            secrets.keys.extend(password.iter().flat_map(|password| words(&SecretString::from(*password))));
+            for (name, value) in &provider.custom_headers {
+                let kept = if signs_in(name) { &mut secrets.keys } else { &mut secrets.others };
+                kept.extend(words(value));
+            }
+        }
+        secrets
+    }
+
+    /// A body that may become a line in chat.
+    pub fn without_keys(&self, body: &str) -> String {
+        masked(body, self.keys.iter())
+    }
+
+    /// A body that may become a line in a log, or in an answer to a command.
+    pub fn without_any(&self, body: &str) -> String {
+        masked(body, self.keys.iter().chain(&self.others))
+    }
+}
+
+/// The words of a secret that are long enough to be one, each as it is and as JSON may write it.
+fn words(secret: &SecretString) -> Vec<SecretString> {
+    let mut words = Vec::new();
+    for word in secret.expose_secret().split(' ').filter(|word| word.len() >= SHORTEST) {
+        let quoted = Value::from(word).to_string();
+        let escaped = &quoted[1..quoted.len() - 1];
+        for form in [escaped.replace('/', r"\/"), escaped.to_owned(), word.to_owned()] {
+            words.push(SecretString::from(form));
+        }
+    }
+    words.dedup_by(|one, other| one.expose_secret() == other.expose_secret());
+    words
+}
+
+fn masked<'a>(body: &str, secrets: impl Iterator<Item = &'a SecretString>) -> String {
+    secrets.map(ExposeSecret::expose_secret).fold(body.to_owned(), |body, secret| {
+        if body.contains(secret) { body.replace(secret, MASK) } else { body }
+    })
+}
+
+/// Whether a custom header signs us in.
+fn signs_in(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    ["auth", "key", "token", "secret", "cookie"].iter().any(|word| header.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::fixtures::provider;
+
+    #[test]
+    fn the_secrets_of_all_providers_are_masked_in_every_form_and_others_in_logs_only() {
+        let providers = [
+            ProviderConfig { api_key: Some("key/of-the\"first".into()), ..provider("a") },
+            ProviderConfig {
+                base_url: "https://user:password-of-b@host/v1".to_owned(),
+                usable: Err("no model".to_owned()),
+                custom_headers: vec![
+                    ("Authorization".to_owned(), "Bearer token-of-b".into()),
+                    ("X-Title".to_owned(), "Saturday Night".into()),
+                ],
+                ..provider("b")
+            },
+        ];
+        let secrets = Secrets::of(&providers);
+        for (body, said, logged) in [
+            ("got key/of-the\"first", "got ****", "got ****"),
+            (r#"{"got":"key\/of-the\"first"}"#, r#"{"got":"****"}"#, r#"{"got":"****"}"#),
+            (r#"{"got":"key/of-the\"first"}"#, r#"{"got":"****"}"#, r#"{"got":"****"}"#),
+            ("Bearer token-of-b, password-of-b", "Bearer ****, ****", "Bearer ****, ****"),
+            ("Saturday Night", "Saturday Night", "**** Night"),
+            ("nothing of that", "nothing of that", "nothing of that"),
+        ] {
+            assert_eq!(
+                (secrets.without_keys(body).as_str(), secrets.without_any(body).as_str()),
+                (said, logged)
+            );
+        }
+        assert!(!format!("{secrets:?}").contains("first"));
+    }
+
+    #[test]
+    fn the_headers_that_sign_us_in_are_known_by_their_names() {
+        for (name, is_known) in [
+            ("Authorization", true),
+            ("x-api-key", true),
+            ("X-Auth-Token", true),
+            ("Cookie", true),
+            ("X-Title", false),
+            ("HTTP-Referer", false),
+        ] {
+            assert_eq!(signs_in(name), is_known, "{name}");
+        }
+    }
+}
