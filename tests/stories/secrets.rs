@@ -30,7 +30,7 @@ const READING: [&str; 9] = [
 fn planted() -> Value {
     let secrets = |key: &str| {
         json!({
-            "api_key": key, "custom_headers": {"X-Team": format!("planted-header-{key}")},
+            "api_key": key, "custom_headers": {"X-Team": "planted-in-a-header"},
             "extra_body": {"session": "planted-in-the-body"}, "max_retries": 0,
         })
     };
@@ -68,7 +68,7 @@ async fn secrets_planted_in_the_config_are_nowhere_in_logs_bus_answers_processes
     let world = World::of(BINARY).providers(2).server(access).config(planted()).start().await?;
 
     // Both providers echo whatever they were sent, as errors and as an answer.
-    let echo = format!("{{\"error\": {{\"message\": \"bad key {KEY} {OTHER_KEY} planted-in-the-body\"}}}}");
+    let echo = format!("{{\"error\": {{\"message\": \"bad key {KEY} {OTHER_KEY} planted-in-a-header\"}}}}");
     world.providers[0].next([Behaviour::Status(401, echo.clone())]);
     world.providers[1].next([Behaviour::Status(500, echo)]);
     world.mention("bob", "one").await?;
