@@ -52,6 +52,9 @@ async fn it_answers_and_logs_while_nothing_but_its_own_folders_can_be_written() 
     machine.shell("! journalctl --no-pager | grep a-key-that-only")?;
     machine.shell(&format!("! tr '\\0' '\\n' </proc/{pid}/environ | grep a-key-that-only"))?;
 
+    reload(&operator).await?;
+    assert_eq!(operator.property("MainPID")?, pid, "a reload is no restart");
+
     // The journal knows how grave each line is, and has times of its own.
     let warned = "journalctl --no-pager --output cat --unit kryten-llm --priority warning..warning";
     operator.provider.always(Behaviour::Status(500, "{}".to_owned()));
@@ -62,9 +65,6 @@ async fn it_answers_and_logs_while_nothing_but_its_own_folders_can_be_written() 
         "journalctl --no-pager --output cat -t kryten-llm --priority info | grep -q 'INFO announced'",
     )?;
     machine.shell(&format!("! {warned} | grep 'INFO'"))?;
-
-    reload(&operator).await?;
-    assert_eq!(operator.property("MainPID")?, pid, "a reload is no restart");
 
     // The stop is told, graceful, and leaves nothing.
     machine.run("systemctl", ["stop", "kryten-llm"])?;
@@ -89,8 +89,8 @@ async fn reload(operator: &Operator) -> Result {
     machine.wait_for(&has_status(".*unhealthy: .*config.*"), SOON).await?;
     operator.configure(&config)?;
     machine.run("systemctl", ["reload", "kryten-llm"])?;
-    operator.provider.always(Behaviour::Answer("Arr.".to_owned()));
-    assert_eq!(operator.ask("are you the same?").await?.text, "Arr.");
+    operator.provider.always(Behaviour::Answer("Arr, all hands on deck.".to_owned()));
+    assert_eq!(operator.ask("are you the same?").await?.text, "Arr, all hands on deck.");
     machine.wait_for(&format!("! {}", has_status(".*config.*")), SOON).await?;
     Ok(())
 }
