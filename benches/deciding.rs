@@ -1,6 +1,8 @@
 //! What a decision costs, from the bytes on the bus to the reply or the silence: `make bench`.
 //!
-//! Every message is distinct, HTML of 120 characters, and parsed; one in a hundred triggers. Times are
+//! Every message is distinct, HTML of 120 characters, and parsed; one in a hundred triggers. What the
+//! service does with a message is done here: its room is found, its time is compared with the clock, it
+//! is counted, decided on, and counted by its reason. Only the queues between are not in it. Times are
 //! those on the processor, where the system tells them, so that other work on the machine counts
 //! little. Figures are printed beside their goals; nothing here fails because a machine is slow.
 
@@ -12,14 +14,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
+use kryten_llm::chat::clock_check::ClockCheck;
 use kryten_llm::chat::decide::Decider;
 use kryten_llm::chat::event::change::{RoomChange, Visitor};
 use kryten_llm::chat::event::{self, ChatEvent};
-use kryten_llm::chat::plan::Decision;
+use kryten_llm::chat::plan::{Decision, Silence};
 use kryten_llm::chat::rules::Rules;
 use kryten_llm::clock::Moment;
 use kryten_llm::config::{self, Config};
+use kryten_llm::health::HealthMonitor;
 use kryten_llm::names::{RoomName, Username};
+use kryten_llm::outcome::ReplyOutcome;
 use serde_json::{Value, json};
 
 /// Counts what is allocated.
@@ -145,6 +150,8 @@ fn on_processor() -> Option<Duration> {
 struct World {
     config: Arc<Config>,
     decider: Decider,
+    clock_check: ClockCheck,
+    health: HealthMonitor,
     room: RoomName,
     now: Moment,
 }
@@ -155,7 +162,9 @@ impl World {
         let wall = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let now = Moment { elapsed: Duration::ZERO, wall };
         let decider = Decider::new(Rules::new(config.clone()), now, 1);
-        Self { room: config.rooms[0].clone(), config, decider, now }
+        let health = HealthMonitor::new(now, [], []);
+        let clock_check = ClockCheck::default();
+        Self { room: config.rooms[0].clone(), config, decider, clock_check, health, now }
     }
 
     /// Parses and decides; what is to be answered is answered at once. Says whether it is.
@@ -163,10 +172,24 @@ impl World {
         self.now.elapsed += step;
         self.now.wall += TimeDelta::from_std(step).expect("a time span");
         let parsed = event::parse("chatmsg", bytes).expect("well-formed");
+        let domain = parsed.domain.expect("a domain");
+        assert!(self.room.domain().eq_ignore_ascii_case(domain.trim()), "another room");
         let ChatEvent::Chat(message) = parsed.event else { panic!("no chat message") };
+        self.health.message_processed(self.now);
+        assert_eq!(self.clock_check.judge(self.now, &message), None, "the clock is right");
         match black_box(self.decider.on_chat(self.now, &self.room, &message, &|_| None)) {
-            Decision::Silence(_) => false,
+            Decision::Silence(Silence { reason, fired: None, .. }) => {
+                self.health.message_ignored(reason);
+                false
+            }
+            Decision::Silence(Silence { reason, .. }) => {
+                self.health.reply_fired(self.now);
+                self.health.reply_ended(self.now, ReplyOutcome::Silenced(reason));
+                false
+            }
             Decision::Reply(plan) => {
+                self.health.reply_fired(self.now);
+                self.health.reply_ended(self.now, ReplyOutcome::Sent);
                 self.decider.settle(plan.ticket, Some(self.now));
                 true
             }

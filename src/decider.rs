@@ -5,46 +5,53 @@
 //! back by join, exactly once, also when the task panics.
 
 mod handle;
+mod queue;
+mod replies;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream, SelectAll};
+use futures_util::stream::{BoxStream, SelectAll};
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinSet};
 use tracing::{debug, error, info};
 
 use crate::chat::decide::Decider;
+use crate::chat::decide::changes::MediaChanged;
+use crate::chat::decisions::{Decisions, Entry};
 use crate::chat::event::ChatMessage;
-use crate::chat::plan::{Decision, ReplyPlan, Silence, Ticket};
-use crate::chat::rules::Rules;
+use crate::chat::event::change::RoomChange;
+use crate::chat::plan::{Decision, Silence};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::{RoomName, Username};
-use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::outcome::{Reason, ReplyEnd};
 use crate::reply::ReplyTools;
-use crate::response_log::{Course, Record};
+use crate::room_state::MediaMemoryHandle;
+use crate::settings::InForce;
 use crate::shutdown::Shutdown;
+use crate::spend_book::SpendBook;
 use handle::Note;
+use replies::InHand;
 
 pub use handle::DeciderHandle;
-
-/// Messages of one room that may wait for the decider.
-const ROOM_QUEUE: usize = 512;
-/// Where the intake puts a room's messages.
-pub type RoomQueue = mpsc::Sender<ChatMessage>;
+pub use queue::{NotTaken, RoomInput, RoomQueue};
 
 /// The decider's task. See [`DeciderLoop::run`].
 pub struct DeciderLoop {
     decider: Decider,
-    config: Arc<Config>,
+    decisions: Decisions,
+    in_force: InForce,
+    spend: SpendBook,
     notes: mpsc::Receiver<Note>,
-    queues: SelectAll<BoxStream<'static, (RoomName, ChatMessage)>>,
+    queues: SelectAll<BoxStream<'static, (RoomName, RoomInput)>>,
+    /// Whether what is known of the rooms at our start has been told. What they say is taken after
+    /// that, so that nothing newer is overwritten by it.
+    has_begun: bool,
+    memory: MediaMemoryHandle,
     replies: JoinSet<ReplyEnd>,
-    tickets: HashMap<Id, (Ticket, Option<Username>)>,
+    in_hand: HashMap<Id, InHand>,
     clock: Clock,
     health: HealthMonitor,
     progress: Progress,
@@ -53,42 +60,70 @@ pub struct DeciderLoop {
 impl DeciderLoop {
     /// The loop, how to talk to it, and the queue of each room in the configuration's order.
     pub fn new(
-        config: Arc<Config>,
+        mut in_force: InForce,
+        spend: SpendBook,
         clock: Clock,
         health: HealthMonitor,
+        memory: MediaMemoryHandle,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
         let (handle, notes) = DeciderHandle::new();
         let mut queues = SelectAll::new();
         let mut senders = Vec::new();
-        for room in &config.rooms {
-            let (sender, mut messages) = mpsc::channel(ROOM_QUEUE);
+        let rules = in_force.borrow_and_update().clone();
+        for room in &rules.config().rooms {
+            let (queue, inputs) = queue::channel();
             let name = room.clone();
-            let messages = stream::poll_fn(move |context| messages.poll_recv(context));
-            queues.push(messages.map(move |message| (name.clone(), message)).boxed());
-            senders.push((room.clone(), sender));
+            queues.push(inputs.map(move |input| (name.clone(), input)).boxed());
+            senders.push((room.clone(), queue));
         }
-        let decider = Decider::new(Rules::new(config.clone()), clock.now(), rand::random());
+        let decider = Decider::new(rules, clock.now(), rand::random());
         let progress = health.progress(Component::Decider);
-        let (replies, tickets) = (JoinSet::new(), HashMap::new());
-        let decider = Self { decider, config, notes, queues, replies, tickets, clock, health, progress };
+        let decider = Self {
+            decider,
+            decisions: Decisions::default(),
+            in_force,
+            spend,
+            notes,
+            queues,
+            has_begun: false,
+            memory,
+            replies: JoinSet::new(),
+            in_hand: HashMap::new(),
+            clock,
+            health,
+            progress,
+        };
         (decider, handle, senders)
+    }
+
+    /// The core, before the loop runs.
+    pub fn decider(&mut self) -> &mut Decider {
+        &mut self.decider
     }
 
     /// Decides until a stop is asked for, then waits for the replies in hand: each ends by itself,
     /// at the latest when it is told to give up.
-    pub async fn run(mut self, tools: ReplyTools, shutdown: Shutdown) {
+    pub async fn run(mut self, mut tools: ReplyTools, shutdown: Shutdown) {
         loop {
             self.progress.end();
             tokio::select! {
                 biased;
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
+                Ok(()) = self.in_force.changed() => self.adopt(&mut tools),
                 () = shutdown.stop_taking.cancelled() => break,
-                Some((room, message)) = self.queues.next() => {
+                Some((room, input)) = self.queues.next(), if self.has_begun => {
                     self.progress.begin(self.clock.now());
-                    #[cfg(feature = "test-hooks")]
-                    crate::test_hooks::stall("decider", &message.text).await;
-                    self.decide(&room, &message, &tools);
+                    match input {
+                        RoomInput::Chat(message) => {
+                            #[cfg(feature = "test-hooks")]
+                            crate::test_hooks::order_heartbeat(&message.text);
+                            #[cfg(feature = "test-hooks")]
+                            crate::test_hooks::stall("decider", &message.text).await;
+                            self.decide(&room, &message, &tools);
+                        }
+                        RoomInput::Change(change) => self.take(&room, change, &tools),
+                    }
                 }
             }
         }
@@ -107,8 +142,10 @@ impl DeciderLoop {
                 biased;
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
-                message = self.queues.next(), if !intakes_gone => match message {
-                    Some(_) => {
+                input = self.queues.next(), if !intakes_gone => match input {
+                    // Nobody will ask any more what plays.
+                    Some((_, RoomInput::Change(_))) => {}
+                    Some((_, RoomInput::Chat(_))) => {
                         self.health.message_ignored(Reason::Abandoned);
                         refused += 1;
                     }
@@ -130,71 +167,75 @@ impl DeciderLoop {
             Note::Said(room, text) => self.decider.sent_text(now, &room, &text),
             Note::OwnName(room, name) => self.decider.own_name(&room, name),
             Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
+            Note::Operate(operation) => operation(now, &mut self.decider, &mut self.decisions),
+            Note::State(room, state) => {
+                if let Some(memory) = self.decider.load_state(now, &room, state) {
+                    self.memory.remember(room, memory);
+                }
+            }
+            Note::Begin(begun) => {
+                self.has_begun = true;
+                let _ = begun.send(());
+            }
         }
+    }
+
+    /// Decides by what is in force now; what is remembered stays, and replies under way end as they
+    /// began.
+    fn adopt(&mut self, tools: &mut ReplyTools) {
+        let rules = self.in_force.borrow_and_update().clone();
+        self.spend.adopt(&rules.config().spend);
+        tools.router = tools.router.renewed(rules.config());
+        self.decider.adopt(rules);
     }
 
     fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
         let now = self.clock.now();
+        let spend = |user: Option<&Username>| self.spend.near(now, user);
         // One message that trips over a bug costs one reply, not the service.
-        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &|_| None)));
+        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &spend)));
         let Ok(decision) = decision else {
             error!(%room, "deciding on a message panicked; this is a bug, please report it");
-            self.health.reply_fired(now);
-            self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
+            self.book_panic();
             return;
         };
         match decision {
-            Decision::Silence(Silence { reason, fired: None, .. }) => {
+            Decision::Silence(silence @ Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
+                if reason == Reason::Own
+                    && let Some(outbox) = tools.outboxes.get(room)
+                {
+                    outbox.heard(&message.text);
+                }
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
+                if reason != Reason::Own {
+                    self.decisions.push(false, Entry::of_silence(now, room, Some(message), &silence));
+                }
             }
-            Decision::Silence(ref silence @ Silence { reason, fired: Some(ref fired), .. }) => {
-                self.health.reply_fired(now);
-                self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
-                info!(%room, user = ?message.user, reason = reason.as_str(), "no reply");
-                tools.log.write(&Record::of_silence(now, room, Some(message), silence, fired));
-            }
+            Decision::Silence(silence) => self.hold_back(room, Some(message), &silence, tools),
             Decision::Reply(plan) => self.reply(plan, tools),
         }
     }
 
-    fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {
+    /// Takes a change in a room, and comments on a new film.
+    fn take(&mut self, room: &RoomName, change: RoomChange, tools: &ReplyTools) {
         let now = self.clock.now();
-        self.health.reply_fired(now);
-        let (ticket, user) = (plan.ticket, plan.user.clone());
-        if self.replies.len() >= self.config.max_concurrent_handlers {
-            info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
-            let outcome = ReplyOutcome::Silenced(Reason::Overload);
-            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), outcome));
-            self.settle(ticket, user.as_ref(), ReplyEnd::silent(outcome));
+        let spend = |user: Option<&Username>| self.spend.near(now, user);
+        let changed = catch_unwind(AssertUnwindSafe(|| self.decider.on_event(now, room, change, &spend)));
+        let Ok(changed) = changed else {
+            error!(%room, "taking a change in a room panicked; this is a bug, please report it");
+            self.book_panic();
             return;
-        }
-        let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
-        self.tickets.insert(task.id(), (ticket, user));
-    }
-
-    fn ended(&mut self, ended: Result<(Id, ReplyEnd), JoinError>) {
-        self.progress.begin(self.clock.now());
-        let (id, end) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                error!(%error, "a reply task panicked; this is a bug, please report it");
-                (error.id(), ReplyEnd::silent(ReplyOutcome::Failed(Reason::Internal)))
-            }
         };
-        if let Some((ticket, user)) = self.tickets.remove(&id) {
-            self.settle(ticket, user.as_ref(), end);
+        let Some(MediaChanged { memory, decision }) = changed else { return };
+        self.health.media_changed();
+        if let Some(memory) = memory {
+            self.memory.remember(room.clone(), memory);
         }
-    }
-
-    fn settle(&mut self, ticket: Ticket, user: Option<&Username>, end: ReplyEnd) {
-        let now = self.clock.now();
-        self.health.reply_ended(now, end.outcome);
-        if end.outcome == ReplyOutcome::Sent
-            && let Some(user) = user
-        {
-            self.health.user_answered(user);
+        match decision {
+            None => {}
+            Some(Decision::Silence(silence)) => self.hold_back(room, None, &silence, tools),
+            Some(Decision::Reply(plan)) => self.reply(plan, tools),
         }
-        self.decider.settle(ticket, end.spoken);
     }
 }

@@ -1,18 +1,18 @@
-//! Chat from the bus: bytes in, typed events into the queue of their room. One task a subject.
+//! What rooms say, from the bus: bytes in, typed events into the queue of their room. One task a
+//! subject.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::bus::subscription::{Message, Subscription};
 use crate::chat::clock_check::ClockCheck;
 use crate::chat::event::{self, ChatEvent, ChatMessage, RoomEvent};
 use crate::clock::{Clock, Moment};
-use crate::decider::RoomQueue;
+use crate::decider::{NotTaken, RoomInput, RoomQueue};
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::RoomName;
 use crate::outcome::Reason;
@@ -29,9 +29,12 @@ pub struct Intake {
     clock: Clock,
     health: HealthMonitor,
     progress: Progress,
-    warned: HashMap<&'static str, Moment>,
+    /// When a warning of a kind was given last: the kind of trouble, and of event.
+    warned: HashMap<(&'static str, &'static str), Moment>,
     warned_of_domain: bool,
     clock_check: ClockCheck,
+    /// Once a stop was asked for: how many chat messages were refused since.
+    refused: Option<u64>,
 }
 
 impl Intake {
@@ -52,39 +55,55 @@ impl Intake {
             warned: HashMap::new(),
             warned_of_domain: false,
             clock_check: ClockCheck::default(),
+            refused: None,
         }
     }
 
-    /// Takes messages until a stop is asked for; then the subscription is dropped.
+    /// Takes messages until a stop is asked for; then it unsubscribes, and counts what it has not
+    /// come to as abandoned.
     pub async fn run(mut self, mut subscription: Subscription, stop_taking: CancellationToken) {
         while let Some(Some(message)) = stop_taking.run_until_cancelled(subscription.next()).await {
             self.progress.begin(self.clock.now());
             #[cfg(feature = "test-hooks")]
             crate::test_hooks::stall("intake", &String::from_utf8_lossy(message.payload())).await;
-            // One event that trips over a bug costs one event, not the service.
-            if catch_unwind(AssertUnwindSafe(|| self.take(&message))).is_err() {
-                error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
-                self.health.message_malformed("panic");
-            }
+            self.take(&message);
             self.progress.end();
+        }
+        self.refused = Some(0);
+        subscription.into_rest().for_each(|message| self.take(&message));
+        if let Some(messages) = self.refused.filter(|messages| *messages > 0) {
+            info!(room = %self.rooms[0].0, messages, "messages that were not read yet were refused");
         }
     }
 
+    /// One event that trips over a bug costs one event, not the service.
     fn take(&mut self, message: &Message) {
+        if catch_unwind(AssertUnwindSafe(|| self.read(message))).is_err() {
+            error!(subject = ?message.subject(), "reading an event panicked; this is a bug, please report it");
+            self.health.message_malformed("panic");
+        }
+    }
+
+    fn read(&mut self, message: &Message) {
         let now = self.clock.now();
+        let kind = message.subject().rsplit('.').next().unwrap_or_default();
         if message.length() > self.max_event_bytes {
-            self.drop_malformed(now, "too_large");
+            self.drop_too_large(now, kind, message.length());
             return;
         }
-        let kind = message.subject().rsplit('.').next().unwrap_or_default();
         match event::parse(kind, message.payload()) {
             Err(malformed) => self.drop_malformed(now, malformed.as_str()),
-            Ok(RoomEvent { domain, event: ChatEvent::Chat(chat) }) => {
-                if let Some(index) = self.room_of(now, domain.as_deref()) {
-                    self.chat(now, index, chat);
+            Ok(RoomEvent { event: ChatEvent::Other, .. }) => {}
+            Ok(RoomEvent { domain, event }) => {
+                let Some(index) = self.room_of(now, domain.as_deref()) else { return };
+                match event {
+                    ChatEvent::Chat(chat) => self.chat(now, index, chat),
+                    // Nobody will ask any more what plays.
+                    ChatEvent::Room(_) if self.refused.is_some() => {}
+                    ChatEvent::Room(change) => self.put(now, index, RoomInput::Change(change)),
+                    ChatEvent::Other => {}
                 }
             }
-            Ok(RoomEvent { event: ChatEvent::Room(_) | ChatEvent::Other, .. }) => {}
         }
     }
 
@@ -111,41 +130,73 @@ impl Intake {
 
     fn chat(&mut self, now: Moment, index: usize, chat: ChatMessage) {
         self.health.message_processed(now);
-        let (room, queue) = &self.rooms[index];
+        let (room, _) = &self.rooms[index];
         if let Some(verdict) = self.clock_check.judge(now, &chat) {
             let key = format!("messages {}", room.token());
             self.health.condition(now, Component::Clock, key, verdict.err(), None);
         }
-        match queue.try_send(chat) {
+        if let Some(refused) = &mut self.refused {
+            *refused += 1;
+            self.health.message_ignored(Reason::Abandoned);
+            return;
+        }
+        self.put(now, index, RoomInput::Chat(chat));
+    }
+
+    fn put(&mut self, now: Moment, index: usize, input: RoomInput) {
+        let (room, queue) = &self.rooms[index];
+        let is_chat = matches!(input, RoomInput::Chat(_));
+        match queue.put(input) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                self.health.message_ignored(Reason::Overload);
+            Err(NotTaken::Full) => {
+                let (what, lost) = if is_chat {
+                    self.health.message_ignored(Reason::Overload);
+                    ("chat", "new messages are dropped")
+                } else {
+                    self.health.change_dropped();
+                    ("news", "changes of what plays or who is there are dropped")
+                };
                 let room = room.clone();
-                let why = format!("{}: more chat than can be read", room.channel());
+                let why = format!("{}: more {what} than can be read", room.channel());
                 let key = format!("overflow {room}");
                 self.health.condition(now, Component::Intake, key, Some(why), Some(OVERFLOW_LASTS));
-                if self.is_news(now, "overflow") {
-                    warn!(%room, "the room's queue is full: new messages are dropped");
+                if self.is_news(now, "overflow", what) {
+                    warn!(%room, "the room's queue is full: {lost}");
                 }
             }
             // The decider has stopped taking; so have we, in a moment.
-            Err(TrySendError::Closed(_)) => self.health.message_ignored(Reason::Abandoned),
+            Err(NotTaken::Closed) if is_chat => self.health.message_ignored(Reason::Abandoned),
+            Err(NotTaken::Closed) => {}
+        }
+    }
+
+    /// Whoever raises the limit has to know by which kind of event it was reached.
+    fn drop_too_large(&mut self, now: Moment, kind: &str, bytes: usize) {
+        const TOO_LARGE: &str = "too_large";
+        self.health.message_malformed(TOO_LARGE);
+        let event = event::known_kind(kind).unwrap_or("other");
+        if self.is_news(now, TOO_LARGE, event) {
+            let (limit, room) = (self.max_event_bytes, &self.rooms[0].0);
+            warn!(
+                kind = TOO_LARGE, %room, event, bytes, limit,
+                "an event is dropped unread, since it is longer than limits.max_event_bytes"
+            );
         }
     }
 
     fn drop_malformed(&mut self, now: Moment, kind: &'static str) {
         self.health.message_malformed(kind);
-        if self.is_news(now, kind) {
+        if self.is_news(now, kind, "") {
             warn!(kind, room = %self.rooms[0].0, "an event can't be read and is dropped");
         }
     }
 
     /// Whether a warning of this kind is due; the kinds are few and fixed.
-    fn is_news(&mut self, now: Moment, kind: &'static str) -> bool {
-        let due =
-            self.warned.get(kind).is_none_or(|last| now.elapsed.saturating_sub(last.elapsed) >= WARN_AGAIN);
+    fn is_news(&mut self, now: Moment, kind: &'static str, of: &'static str) -> bool {
+        let last = self.warned.get(&(kind, of));
+        let due = last.is_none_or(|last| now.elapsed.saturating_sub(last.elapsed) >= WARN_AGAIN);
         if due {
-            self.warned.insert(kind, now);
+            self.warned.insert((kind, of), now);
         }
         due
     }

@@ -2,11 +2,13 @@
 //!
 //! Read [`service`] first: it wires everything and holds the order of start and stop.
 
+pub mod about;
 pub mod bus;
 pub mod chat;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod context_log;
 pub mod decider;
 pub mod health;
 pub mod heartbeat;
@@ -20,8 +22,11 @@ pub mod outcome;
 pub mod reply;
 pub mod response_log;
 pub mod robot;
+pub mod room_state;
 pub mod service;
+pub mod settings;
 pub mod shutdown;
+pub mod spend_book;
 pub mod state_file;
 pub mod tasks;
 pub mod templates;

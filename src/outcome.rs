@@ -81,6 +81,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it is one of the limits of `spend`, which are known only when a provider is to be called.
+    pub fn is_spend_limit(self) -> bool {
+        matches!(self, Self::SpendCalls | Self::SpendTokens | Self::SpendUser | Self::SpendCost)
+    }
+
     /// The name as it is written everywhere.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,15 +6,19 @@ use std::time::Instant;
 
 use chrono::Local;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use crate::chat::answer;
+use crate::bus::{Bus, subjects};
 use crate::chat::plan::ReplyPlan;
 use crate::chat::prompt::{self, Occasion, Prompt};
+use crate::chat::repetition::Wording;
+use crate::chat::{answer, format};
 use crate::clock::{Clock, Moment};
-use crate::llm::{GaveUp, Request, Router};
+use crate::config::Config;
+use crate::context_log::{Context, ContextLog};
+use crate::llm::{Answer, GaveUp, Request, Router};
 use crate::names::RoomName;
-use crate::outbox::OutboxHandle;
+use crate::outbox::{OutboxHandle, Words};
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::response_log::{Course, Record, ResponseLog};
 use crate::templates::TemplatesHandle;
@@ -28,6 +32,10 @@ pub struct ReplyTools {
     pub clock: Clock,
     /// Where it is written what became of them.
     pub log: ResponseLog,
+    /// Where it is remembered what providers were asked, and where that is published.
+    pub contexts: ContextLog,
+    /// See `contexts`.
+    pub bus: Bus,
     /// Who is asked.
     pub router: Router,
     /// Where the lines go, by room.
@@ -62,23 +70,82 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
 /// `course` is told what becomes known on the way.
 async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Result<ReplyEnd, ReplyOutcome> {
     let config = plan.config();
-    let request = request(plan, course.prompt.insert(prompt(plan, tools).await?));
+    let prompt = course.prompt.insert(prompt(plan, tools).await?);
+    let request = request(plan, prompt);
     let ask = tools.router.ask(&request, config.handler_timeout);
     let answer = match tools.give_up.run_until_cancelled(ask).await {
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
-        Some(Err(GaveUp::Exhausted(_))) => return Err(ReplyOutcome::Failed(Reason::Exhausted)),
+        Some(Err(GaveUp::Spent(limit))) => return Err(ReplyOutcome::Silenced(limit)),
+        Some(Err(GaveUp::Exhausted(_))) => return fall_back(plan, tools, course).await,
         Some(Ok(answer)) => course.answer.insert(answer),
     };
+    let context = Context::new(tools.clock.now(), plan, prompt, answer);
+    let (end, ()) = tokio::join!(respond(plan, tools, answer, &mut course.lines), publish(context, tools));
+    end
+}
+
+/// Checks, formats and says an answer. `said` is told the lines.
+async fn respond(
+    plan: &ReplyPlan,
+    tools: &ReplyTools,
+    answer: &Answer,
+    said: &mut Vec<String>,
+) -> Result<ReplyEnd, ReplyOutcome> {
     let lines =
         answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
-    course.lines.clone_from(&lines);
-    if config.testing.dry_run || !config.testing.send_to_chat {
+    said.clone_from(&lines);
+    if is_dry_run(plan.config()) {
         info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
         return Err(ReplyOutcome::Silenced(Reason::DryRun));
     }
+    let words = Words::Answer(Wording::new(&format::without_thoughts(&answer.text)));
+    say(plan, tools, lines, words).await
+}
+
+/// Every provider failed: a fallback message is said instead, if they are wanted and the room has not
+/// had one within a minute. The reply has failed all the same.
+async fn fall_back(
+    plan: &ReplyPlan,
+    tools: &ReplyTools,
+    course: &mut Course,
+) -> Result<ReplyEnd, ReplyOutcome> {
+    let exhausted = ReplyOutcome::Failed(Reason::Exhausted);
+    let lines = answer::fallback_lines(plan, rand::random());
+    if lines.is_empty() || is_dry_run(plan.config()) {
+        return Err(exhausted);
+    }
+    let end = say(plan, tools, lines.clone(), Words::Fallback).await?;
+    if end.spoken.is_none() {
+        return Err(exhausted);
+    }
+    course.lines = lines;
+    Ok(ReplyEnd { outcome: ReplyOutcome::Failed(Reason::Fallback), ..end })
+}
+
+async fn say(
+    plan: &ReplyPlan,
+    tools: &ReplyTools,
+    lines: Vec<String>,
+    words: Words,
+) -> Result<ReplyEnd, ReplyOutcome> {
     let outbox = tools.outboxes.get(&plan.room).ok_or(ReplyOutcome::Failed(Reason::Internal))?;
-    Ok(outbox.say(lines, plan.correlation_id.clone()).await)
+    Ok(outbox.say(lines, words, plan.correlation_id.clone()).await)
+}
+
+/// Whether nothing may be said.
+fn is_dry_run(config: &Config) -> bool {
+    config.testing.dry_run || !config.testing.send_to_chat
+}
+
+/// Remembers what was asked and answered, and publishes it for whoever watches.
+async fn publish(context: Context, tools: &ReplyTools) {
+    let published = context.published().to_string().into_bytes();
+    let correlation_id = context.correlation_id().to_owned();
+    tools.contexts.add(context);
+    if let Err(error) = tools.bus.publish_about(subjects::CONTEXT_LOG, published, &correlation_id).await {
+        debug!(%error, "a context is not published");
+    }
 }
 
 async fn prompt(plan: &ReplyPlan, tools: &ReplyTools) -> Result<Prompt, ReplyOutcome> {
@@ -100,6 +167,7 @@ pub fn occasion(now: Moment) -> Occasion {
 /// What is asked for a plan.
 pub fn request(plan: &ReplyPlan, prompt: &Prompt) -> Request {
     Request {
+        for_whom: plan.user.clone(),
         correlation_id: plan.correlation_id.clone(),
         system: prompt.system.clone(),
         user: prompt.user.clone(),

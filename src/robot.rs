@@ -221,7 +221,7 @@ impl RobotWatch {
                 watched.presence.is(Some("no robot is on the bus"));
             }
             // It may be there and not know the question; its answers to lines will tell.
-            Ok(Reply::NoResponders | Reply::TimedOut) | Err(_) => {}
+            Ok(Reply::NoResponders | Reply::TimedOut { .. }) | Err(_) => {}
         }
     }
 }

@@ -13,18 +13,21 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::about::AboutUs;
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::context_log::ContextLog;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
 use crate::ops::http;
+use crate::ops::systemd::Systemd;
+use crate::settings::{SettingsTask, Source, reload_on};
 use crate::shutdown::{LAST_MOMENT, Shutdown, Signals, StopReason};
 use crate::tasks::{Task, spawn};
 use chat::Chat;
-use parts::{Common, about, controls, http_state, identity, listen};
+use parts::{Common, commands, controls, http_state, identity, listen};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
@@ -66,11 +69,11 @@ pub enum ServiceError {
 ///
 /// # Errors
 /// See [`ServiceError`].
-pub async fn run(config: Arc<Config>, clock: Clock) -> Result<Ended, ServiceError> {
+pub async fn run(source: Source, clock: Clock) -> Result<Ended, ServiceError> {
     let signals = Signals::install().map_err(ServiceError::Signals)?;
-    let listener = listen(&config).await?;
+    let listener = listen(&source.loaded.config).await?;
     let shutdown = Shutdown::default();
-    let service = Service::start(config, clock, shutdown.clone(), signals, listener);
+    let service = Service::start(source, clock, shutdown.clone(), signals, listener);
     shutdown.stop_taking.cancelled().await;
     service.stop().await
 }
@@ -81,7 +84,8 @@ struct Service {
     deadline: Duration,
     shutdown: Shutdown,
     health: HealthMonitor,
-    /// Intakes, decider, outboxes, response log: each ends by itself once those before it have ended.
+    /// Intakes, decider, room state, outboxes, spend writer, response log: each ends by itself once those
+    /// before it have ended.
     work: Vec<Task>,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
@@ -94,17 +98,18 @@ struct Service {
 }
 
 impl Service {
-    /// Starts everything. Nothing here waits: announcing begins when the link is proven, which is
-    /// when every subscription is confirmed; the first beat follows the first announcement, and
-    /// then we are ready.
+    /// Starts everything. Nothing here waits: when the link is proven, which is when every
+    /// subscription is confirmed, what is known of the rooms is read; then we are announced; the
+    /// first beat follows the first announcement, and then we are ready.
     fn start(
-        config: Arc<Config>,
+        source: Source,
         clock: Clock,
         shutdown: Shutdown,
         signals: Signals,
         listener: Option<TcpListener>,
     ) -> Self {
-        let identity = Arc::new(identity(&config, clock));
+        let config = &source.loaded.config;
+        let identity = Arc::new(identity(config, clock));
         let health = HealthMonitor::new(
             clock.now(),
             config.llm_providers.iter().map(|provider| provider.name.clone()),
@@ -112,7 +117,10 @@ impl Service {
         );
         let (mut keeper, bus) =
             LinkKeeper::new(config.nats.clone(), &identity.service, clock, health.clone());
-        let common = Common { config, identity, clock, health, bus, shutdown };
+        let (settings_task, settings, in_force) = SettingsTask::new(source, clock, health.clone());
+        let config = in_force.borrow().shared_config().clone();
+        let contexts = ContextLog::default();
+        let common = Common { config, in_force, contexts, identity, clock, health, bus, shutdown };
         let Common { config, identity, health, bus, shutdown, .. } = &common;
         let close = CancellationToken::new();
         let on_close = |name, future| spawn(name, shutdown, until(close.clone(), future));
@@ -123,10 +131,13 @@ impl Service {
         let (notices, inbox) = mpsc::channel(NOTICES);
         let listeners = Listeners { lifecycle: notices, robot: robot_notices };
         let mut rest = controls(&common, &mut keeper, &listeners);
+        rest.push(commands(&common, &mut keeper, settings.clone(), chat.decider.clone(), chat.pauses));
+        rest.push(on_close("settings", settings_task.run().boxed()));
+        rest.push(on_close("reloads", reload_on(signals.hang_up, settings).boxed()));
 
         // What we say about ourselves: lifecycle, then heartbeat, then ready.
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let about = about(config, address);
+        let about = AboutUs::new(common.in_force.clone(), address);
         let (ready, is_ready) = watch::channel(false);
         let beat_now = config.service.enable_heartbeats.then(BeatNow::default);
         let (farewell, stop_beating) = (CancellationToken::new(), CancellationToken::new());
@@ -134,8 +145,7 @@ impl Service {
             let publisher = HeartbeatPublisher {
                 identity: (**identity).clone(),
                 about: about.clone(),
-                interval: config.service.heartbeat_interval,
-                spam_detection: config.spam_detection.enabled,
+                in_force: common.in_force.clone(),
                 bus: bus.clone(),
                 clock,
                 health: health.clone(),
@@ -154,6 +164,7 @@ impl Service {
             clock,
             health: health.clone(),
             notices: inbox,
+            state_loaded: chat.state_loaded,
             beat_now,
             ready,
             shutdown: shutdown.clone(),
@@ -165,10 +176,14 @@ impl Service {
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
         rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
-        rest.push(on_close("signals", shutdown.clone().heed(signals).boxed()));
+        rest.push(on_close("signals", shutdown.clone().heed(signals.stop).boxed()));
         let deadline = config.service.graceful_shutdown_timeout;
         let giving_up = shutdown.clone().give_up_in_time(bus.clone(), clock, deadline);
         rest.push(on_close("deadline", giving_up.boxed()));
+        if let Some(systemd) = Systemd::from_environment() {
+            let told = systemd.run(health.clone(), clock, is_ready.clone(), shutdown.clone());
+            rest.push(on_close("systemd", told.boxed()));
+        }
         if let Some(listener) = listener {
             let state = http_state(&common, is_ready);
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));

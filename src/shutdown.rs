@@ -62,9 +62,16 @@ pub struct Shutdown {
 
 /// What the process is told by signals.
 pub struct Signals {
+    /// To stop.
+    pub stop: StopSignals,
+    /// To take up the configuration anew (SIGHUP).
+    pub hang_up: Signal,
+}
+
+/// The signals that ask for a stop.
+pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
 }
 
 impl Signals {
@@ -73,11 +80,9 @@ impl Signals {
     /// # Errors
     /// When the process can't listen to signals.
     pub fn install() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = StopSignals { terminate, interrupt };
+        Ok(Self { stop, hang_up: signal(SignalKind::hangup())? })
     }
 }
 
@@ -121,15 +126,11 @@ impl Shutdown {
     }
 
     /// Turns SIGTERM and SIGINT into a stop, and a second one into giving up. Never returns.
-    pub async fn heed(self, mut signals: Signals) {
+    pub async fn heed(self, mut signals: StopSignals) {
         loop {
             let reason = tokio::select! {
                 _ = signals.terminate.recv() => StopReason::Sigterm,
                 _ = signals.interrupt.recv() => StopReason::Sigint,
-                _ = signals.hang_up.recv() => {
-                    warn!("SIGHUP changes nothing: restart the service to take up a changed configuration");
-                    continue;
-                }
             };
             if self.stop_taking.is_cancelled() {
                 warn!(signal = %reason, "asked a second time: giving up what is in hand");

@@ -42,6 +42,17 @@ impl StateFile {
         Ok(Some(serde_json::from_slice(&bytes)?))
     }
 
+    /// Puts the file out of the way under another name, for somebody to look at: it holds something
+    /// else than we write. An older one there is replaced.
+    ///
+    /// # Errors
+    /// When it can't be renamed; it stays where it is.
+    pub fn set_aside(&self) -> io::Result<PathBuf> {
+        let aside = self.path.with_extension("broken");
+        fs::rename(&self.path, &aside)?;
+        Ok(aside)
+    }
+
     /// Replaces what was written. Whatever happens meanwhile, the file holds the old or the new text.
     ///
     /// # Errors
@@ -85,6 +96,9 @@ mod tests {
         for text in ["", "{", "\"text\""] {
             fs::write(file.path(), text).expect("written");
             assert!(file.read::<Vec<u8>>().is_err(), "{text}");
+            let aside = file.set_aside().expect("set aside");
+            assert_eq!(fs::read_to_string(aside).expect("read"), text);
+            assert!(matches!(file.read::<Vec<u8>>(), Ok(None)));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use kryten_testkit::Message;
 
 /// As wide as the subjects of the story.
-const SUBJECT_WIDTH: usize = 36;
+const SUBJECT_WIDTH: usize = 40;
 
 /// Prints what happens, each line with the seconds since the story began.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +29,13 @@ impl Teller {
 
     /// What the bus brought, in words.
     pub fn saw(&self, message: &Message, words: &str) {
-        let subject = format!("{:SUBJECT_WIDTH$}", message.subject);
-        self.line(message.at, &format!("{}{words}", self.painted("2", &subject)));
+        self.note(message.at, &message.subject, words);
+    }
+
+    /// What came at `at` from somewhere.
+    pub fn note(&self, at: Instant, source: &str, words: &str) {
+        let source = format!("{source:SUBJECT_WIDTH$}");
+        self.line(at, &format!("{}{words}", self.painted("2", &source)));
     }
 
     /// Something that happened at `at`.

@@ -6,6 +6,7 @@
 
 mod connect;
 mod dial;
+pub mod key_value;
 pub mod link;
 pub mod patience;
 pub mod proof;
@@ -76,8 +77,11 @@ pub enum Reply {
     Answered(Vec<u8>),
     /// The server says that nobody listens: it is proven that nobody got it.
     NoResponders,
-    /// Nobody answered in time. Whether somebody got it is unknown.
-    TimedOut,
+    /// Nobody answered in time. Whether somebody got it is unknown; [`Bus::proves`] may tell.
+    TimedOut {
+        /// The connection that it was handed to.
+        connection: u64,
+    },
 }
 
 /// A handle on the bus. Cheap to clone.
@@ -97,6 +101,18 @@ impl Bus {
     /// Waits for the next change of the link (of its proof too). False when its keeper is gone.
     pub async fn changed(&mut self) -> bool {
         self.link.changed().await.is_ok()
+    }
+
+    /// Waits until the link is up on another connection than `known`, and gives its number. Waits for
+    /// ever when its keeper is gone.
+    pub async fn up_after(&self, known: u64) -> u64 {
+        let mut link = self.link.clone();
+        let is_news = |link: &Link| link.is_up() && link.connection != known;
+        let connection = link.wait_for(is_news).await.map(|link| link.connection);
+        match connection {
+            Ok(connection) => connection,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Whether the link's keeper is gone, so that the link can't come back.
@@ -148,8 +164,36 @@ impl Bus {
     /// # Errors
     /// When the link is down or unproven, the client takes nothing, or the message is refused.
     pub async fn publish(&self, subject: &str, payload: Vec<u8>) -> Result<(), PublishError> {
-        let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
-        match timeout(PUBLISH_TIMEOUT, client.publish(subject.to_owned(), payload.into())).await {
+        self.publish_with(subject, payload, HeaderMap::new()).await
+    }
+
+    /// The same, with the correlation id of the chat message that it is about.
+    ///
+    /// # Errors
+    /// See [`Bus::publish`].
+    pub async fn publish_about(
+        &self,
+        subject: &str,
+        payload: Vec<u8>,
+        correlation_id: &str,
+    ) -> Result<(), PublishError> {
+        self.publish_with(subject, payload, headers(correlation_id)).await
+    }
+
+    async fn publish_with(
+        &self,
+        subject: &str,
+        payload: Vec<u8>,
+        headers: HeaderMap,
+    ) -> Result<(), PublishError> {
+        let (client, _) = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
+        let publishing = async {
+            match headers.is_empty() {
+                true => client.publish(subject.to_owned(), payload.into()).await,
+                false => client.publish_with_headers(subject.to_owned(), headers, payload.into()).await,
+            }
+        };
+        match timeout(PUBLISH_TIMEOUT, publishing).await {
             Err(_) => Err(PublishError::Stuck),
             // The client has ended with its connection.
             Ok(Err(error)) if error.kind() == PublishErrorKind::Send => Err(PublishError::LinkDown),
@@ -171,11 +215,9 @@ impl Bus {
     ) -> Result<Reply, PublishError> {
         use async_nats::client::RequestErrorKind;
 
-        let client = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
+        let (client, connection) = self.fresh_client().await.ok_or(PublishError::LinkDown)?;
         let mut request = async_nats::Request::new().payload(payload.into()).timeout(Some(patience));
-        if let Some(id) = correlation_id.and_then(|id| id.parse::<async_nats::HeaderValue>().ok()) {
-            let mut headers = HeaderMap::new();
-            headers.insert(CORRELATION_HEADER, id);
+        if let Some(headers) = correlation_id.map(headers).filter(|headers| !headers.is_empty()) {
             request = request.headers(headers);
         }
         match client.send_request(subject.to_owned(), request).await {
@@ -185,17 +227,32 @@ impl Bus {
                 RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
                     Err(PublishError::Refused)
                 }
-                _ => Ok(Reply::TimedOut),
+                _ => Ok(Reply::TimedOut { connection }),
             },
         }
     }
 
-    async fn fresh_client(&self) -> Option<Client> {
+    /// A client to be trusted, and the number of its connection.
+    async fn fresh_client(&self) -> Option<(Client, u64)> {
         let is_fresh = |link: &Link| {
             !link.is_up() || link.proof.is_some_and(|proof| proof.is_fresh(self.clock.now().elapsed))
         };
         let mut link = self.link.clone();
         let fresh = timeout(FRESH_PATIENCE, link.wait_for(is_fresh)).await.ok()?.ok()?;
-        fresh.client.clone()
+        fresh.client.clone().map(|client| (client, fresh.connection))
     }
 }
+
+/// The header with a correlation id; none when the id can't stand in one.
+fn headers(correlation_id: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(id) = correlation_id.parse::<async_nats::HeaderValue>()
+        && !correlation_id.is_empty()
+    {
+        headers.insert(CORRELATION_HEADER, id);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests;

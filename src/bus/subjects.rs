@@ -90,11 +90,6 @@ pub fn command(service: &str) -> String {
     format!("kryten.{service}.command")
 }
 
-/// A service's alerts.
-pub fn alert(service: &str) -> String {
-    format!("kryten.alert.{service}")
-}
-
 /// Where the robot of a room says under which name it is there. The names stand in it as they
 /// were configured, so there is none for names that can't stand in a subject.
 pub fn user_level(domain: &str, channel: &str) -> Option<String> {
@@ -104,14 +99,6 @@ pub fn user_level(domain: &str, channel: &str) -> Option<String> {
         !name.contains(is_special) && name.split('.').all(|token| !token.is_empty())
     };
     (fits(domain) && fits(channel)).then(|| format!("kryten.user_level.{domain}.{channel}"))
-}
-
-/// What a subject under [`events`] says of its event: the room's token, and the event in lower
-/// case.
-pub fn event(subject: &str) -> Option<(&str, String)> {
-    let (room, event) = subject.strip_prefix("kryten.events.cytube.")?.split_once('.')?;
-    let event = event.rsplit('.').next().filter(|event| !event.is_empty())?;
-    Some((room, event.to_lowercase()))
 }
 
 #[cfg(test)]
@@ -127,7 +114,6 @@ mod tests {
             (lifecycle_heartbeat("llm"), "kryten.lifecycle.llm.heartbeat"),
             (lifecycle_shutdown("llm"), "kryten.lifecycle.llm.shutdown"),
             (command("vera"), "kryten.vera.command"),
-            (alert("vera"), "kryten.alert.vera"),
             (DISCOVERY.to_owned(), "kryten.service.discovery"),
             (DISCOVERY_POLL.to_owned(), "kryten.service.discovery.poll"),
             (ROBOT_STARTUP.to_owned(), "kryten.lifecycle.robot.startup"),
@@ -177,21 +163,6 @@ mod tests {
         ] {
             assert_eq!(sign(&subject), expected, "{subject}");
         }
-        assert_eq!(event(&room_event("room", "chatmsg")), Some(("room", "chatmsg".to_owned())));
-    }
-
-    #[test]
-    fn an_event_is_read_from_the_last_token_in_lower_case() {
-        for (subject, expected) in [
-            ("kryten.events.cytube.room.chatMsg", Some(("room", "chatmsg"))),
-            ("kryten.events.cytube.room.more.changeMedia", Some(("room", "changemedia"))),
-            ("kryten.events.cytube.room", None),
-            ("kryten.events.cytube.room.", None),
-            ("kryten.events.other.room.chatmsg", None),
-            ("", None),
-        ] {
-            let event = event(subject);
-            assert_eq!(event.as_ref().map(|(room, event)| (*room, event.as_str())), expected, "{subject}");
-        }
+        assert_eq!(room_event("room", "chatmsg"), "kryten.events.cytube.room.chatmsg");
     }
 }

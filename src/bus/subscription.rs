@@ -4,11 +4,12 @@
 //! in bytes. So a task that is held up by one message costs a known amount of memory, whatever the
 //! bus throws at it; what finds no room is dropped, newest first, and told (slow consumer).
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Subscriber;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::warn;
@@ -32,6 +33,7 @@ pub struct Message {
     subject: String,
     payload: Vec<u8>,
     length: usize,
+    reply: Option<String>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -44,6 +46,11 @@ impl Message {
     /// How many bytes it had on the bus.
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// Where an answer is expected; none when nobody asked for one.
+    pub fn reply(&self) -> Option<&str> {
+        self.reply.as_deref()
     }
 
     /// Its bytes; none of a message over the subscription's limit.
@@ -62,6 +69,18 @@ impl Subscription {
     /// without losing a message.
     pub async fn next(&mut self) -> Option<Message> {
         self.queue.recv().await
+    }
+
+    /// The messages as a stream.
+    pub fn into_stream(self) -> impl Stream<Item = Message> + Unpin {
+        let mut queue = self.queue;
+        stream::poll_fn(move |context| queue.poll_recv(context))
+    }
+
+    /// Unsubscribes, and gives what waited already.
+    pub fn into_rest(mut self) -> impl Iterator<Item = Message> {
+        self.queue.close();
+        iter::from_fn(move || self.queue.try_recv().ok())
     }
 }
 
@@ -128,9 +147,12 @@ impl Feed {
         // Copied: a slice of the client's read buffer would keep the whole buffer alive.
         let payload = if length > self.max_bytes { Vec::new() } else { message.payload.to_vec() };
         let subject = message.subject.to_string();
-        let cost = u32::try_from(payload.len() + subject.len() + MESSAGE_COST).unwrap_or(u32::MAX);
+        let reply = message.reply.map(|reply| reply.to_string());
+        let reply_bytes = reply.as_ref().map_or(0, String::len);
+        let cost =
+            u32::try_from(payload.len() + subject.len() + reply_bytes + MESSAGE_COST).unwrap_or(u32::MAX);
         let Ok(place) = self.room.clone().try_acquire_many_owned(cost) else { return false };
-        let message = Message { subject, payload, length, _place: place };
+        let message = Message { subject, payload, length, reply, _place: place };
         !matches!(self.queue.try_send(message), Err(TrySendError::Full(_)))
     }
 }
@@ -157,6 +179,18 @@ mod tests {
         assert!(feed.put(message("a.b", 1_000)));
         let taken = subscription.next().await.expect("one is there");
         assert_eq!((taken.subject(), taken.payload().len(), taken.length()), ("a.b", 1_000, 1_000));
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_end_comes_out_and_nothing_comes_behind_it() {
+        let (feed, subscription) = channel("a.>".into(), 1_000);
+        assert!(feed.put(message("a.1", 1)) && feed.put(message("a.2", 1)));
+        let mut rest = subscription.into_rest();
+        assert!(feed.is_closed());
+        assert!(feed.put(message("a.3", 1)), "dropped, and no overflow");
+        assert_eq!(rest.next().map(|message| message.subject), Some("a.1".to_owned()));
+        assert_eq!(rest.next().map(|message| message.subject), Some("a.2".to_owned()));
+        assert!(rest.next().is_none());
     }
 
     #[tokio::test]

@@ -20,15 +20,23 @@ const LOG_AGAIN: Duration = Duration::from_secs(30);
 /// Denied subjects told apart; they are our own, so there are never that many.
 const DENIED_KEPT: usize = 64;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Action {
     Subscribe,
     Publish,
 }
 
+impl Action {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Denial {
-    action: Action,
     logged_at: Duration,
     /// When a denied subscription was last tried again, while nothing has come of it yet.
     tried_again: Option<Duration>,
@@ -38,7 +46,8 @@ struct Denial {
 pub(super) struct Troubles {
     clock: Clock,
     health: HealthMonitor,
-    denied: BTreeMap<String, Denial>,
+    /// What we may not do, and to which subject.
+    denied: BTreeMap<(Action, String), Denial>,
     overflow_logged_at: Option<Duration>,
 }
 
@@ -51,8 +60,8 @@ impl Troubles {
     pub(super) fn begin(&mut self) {
         let now = self.clock.now();
         self.health.condition(now, Component::Nats, "lame duck", None, None);
-        for subject in std::mem::take(&mut self.denied).into_keys() {
-            self.heal(now, &subject);
+        for (action, subject) in std::mem::take(&mut self.denied).into_keys() {
+            self.heal(now, action, &subject);
         }
     }
 
@@ -90,7 +99,8 @@ impl Troubles {
     }
 
     fn denied(&mut self, now: Moment, subject: &str, action: Action) {
-        let known = self.denied.get_mut(subject).filter(|known| known.action == action);
+        let denial = (action, subject.to_owned());
+        let known = self.denied.get_mut(&denial);
         let is_due =
             known.as_ref().is_none_or(|known| now.elapsed.saturating_sub(known.logged_at) >= LOG_AGAIN);
         if let Some(known) = known {
@@ -99,20 +109,17 @@ impl Troubles {
                 known.logged_at = now.elapsed;
             }
         } else if self.denied.len() < DENIED_KEPT {
-            let denial = Denial { action, logged_at: now.elapsed, tried_again: None };
-            self.denied.insert(subject.to_owned(), denial);
+            self.denied.insert(denial, Denial { logged_at: now.elapsed, tried_again: None });
         } else {
             return;
         }
-        let (verb, lasts) = match action {
-            Action::Subscribe => ("subscribe", None),
-            Action::Publish => ("publish", Some(DENIED_PUBLISH_LASTS)),
-        };
+        let verb = action.as_str();
         if is_due {
             error!(subject, "NATS does not let us {verb} to a subject; check the account's permissions");
         }
         let why = format!("may not {verb} to {subject}");
-        self.health.condition(now, Component::Nats, denied_key(subject), Some(why), lasts);
+        let lasts = (action == Action::Publish).then_some(DENIED_PUBLISH_LASTS);
+        self.health.condition(now, Component::Nats, denied_key(action, subject), Some(why), lasts);
     }
 
     /// The subscriptions that were denied, to be tried again now: permissions can be given back.
@@ -120,8 +127,8 @@ impl Troubles {
         let now = self.clock.now().elapsed;
         self.denied
             .iter_mut()
-            .filter(|(_, denial)| denial.action == Action::Subscribe)
-            .map(|(subject, denial)| {
+            .filter(|((action, _), _)| *action == Action::Subscribe)
+            .map(|((_, subject), denial)| {
                 denial.tried_again = Some(now);
                 subject.clone()
             })
@@ -134,26 +141,27 @@ impl Troubles {
         let now = self.clock.now();
         let is_in_force =
             |denial: &Denial| denial.tried_again.is_some_and(|tried| proof.began >= tried + ECHO_INTERVAL);
-        let healed: Vec<String> = self
+        let healed: Vec<(Action, String)> = self
             .denied
             .iter()
             .filter(|(_, denial)| is_in_force(denial))
-            .map(|(subject, _)| subject.clone())
+            .map(|(denied, _)| denied.clone())
             .collect();
-        for subject in healed {
-            warn!(subject, "NATS lets us subscribe again");
-            self.denied.remove(&subject);
-            self.heal(now, &subject);
+        for denied in healed {
+            self.denied.remove(&denied);
+            let (action, subject) = denied;
+            warn!(subject, "NATS lets us {} again", action.as_str());
+            self.heal(now, action, &subject);
         }
     }
 
-    fn heal(&self, now: Moment, subject: &str) {
-        self.health.condition(now, Component::Nats, denied_key(subject), None, None);
+    fn heal(&self, now: Moment, action: Action, subject: &str) {
+        self.health.condition(now, Component::Nats, denied_key(action, subject), None, None);
     }
 }
 
-fn denied_key(subject: &str) -> String {
-    format!("denied {subject}")
+fn denied_key(action: Action, subject: &str) -> String {
+    format!("denied {} {subject}", action.as_str())
 }
 
 /// The denied subject in the server's `Permissions Violation for Subscription to "…"`.
@@ -233,6 +241,23 @@ mod tests {
         troubles.hear(denial("a"));
         troubles.proven(proof_began(&troubles, 2 * ECHO_INTERVAL));
         assert_eq!(state(&troubles), State::Degraded);
+    }
+
+    #[test]
+    fn publishing_and_subscribing_to_one_subject_are_denied_and_heal_apart() {
+        let mut troubles = troubles();
+        troubles.hear(denial("a"));
+        let publish = "Permissions Violation for Publish to \"a\"".to_owned();
+        troubles.hear(Event::ServerError(ServerError::Other(publish)));
+        let nats = |troubles: &Troubles| {
+            let components = troubles.health.snapshot(troubles.clock.now()).components;
+            components.into_iter().find(|health| health.component == Component::Nats)?.unhealthy
+        };
+        let told = nats(&troubles).expect("trouble");
+        assert!(told.contains("may not subscribe to a") && told.contains("may not publish to a"), "{told}");
+        assert_eq!(troubles.try_again(), ["a"]);
+        troubles.proven(proof_began(&troubles, 2 * ECHO_INTERVAL));
+        assert_eq!(nats(&troubles).as_deref(), Some("may not publish to a"));
     }
 
     #[test]

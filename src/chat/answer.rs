@@ -3,7 +3,7 @@
 use crate::outcome::Reason;
 
 use super::plan::ReplyPlan;
-use super::{format, validate};
+use super::{fallback, format, validate};
 
 /// Checks and formats an answer. `is_cut` says that the token limit cut it off.
 ///
@@ -15,6 +15,13 @@ pub fn lines(plan: &ReplyPlan, answer: &str, is_cut: bool) -> Result<Vec<String>
     validate::check(plan.config(), &plan.original, playing, &answer)?;
     let lines = plan.rules.formatter.lines(&answer, is_cut);
     if lines.is_empty() { Err(Reason::Empty) } else { Ok(lines) }
+}
+
+/// The lines of a message to say when every provider failed; none when that is not wanted, or nothing is
+/// left of it. `chance` is in [0, 1).
+pub fn fallback_lines(plan: &ReplyPlan, chance: f64) -> Vec<String> {
+    let message = fallback::draw(&plan.config().error_handling, chance);
+    message.map(|message| plan.rules.formatter.lines(message, false)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -42,5 +49,21 @@ mod tests {
             assert_eq!(said(answer, is_cut), expected, "{answer}");
         }
         assert_eq!(said(&"x".repeat(1_000_000), false), Err(Reason::RejectedLong));
+    }
+
+    #[test]
+    fn a_fallback_message_is_formatted_like_an_answer() {
+        for (message, is_wanted, expected) in [
+            ("I am lost for words.", true, vec!["I am lost for words."]),
+            ("/kick everyone\nVera: now", true, vec!["kick everyone Vera: now"]),
+            ("\u{200b}/", true, vec![]),
+            ("I am lost for words.", false, vec![]),
+        ] {
+            let over = json!({
+                "error_handling": {"enable_fallback_responses": is_wanted, "fallback_messages": [message]}
+            });
+            let plan = OneRoom::new(over).reply(1.0, "bob", "vera, hello there");
+            assert_eq!(fallback_lines(&plan, 0.0), expected, "{message:?}");
+        }
     }
 }

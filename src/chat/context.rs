@@ -49,6 +49,16 @@ impl Context {
     pub fn last(&self, count: usize) -> Vec<Line> {
         self.lines.iter().skip(self.lines.len().saturating_sub(count)).cloned().collect()
     }
+
+    /// How many lines are a user's.
+    pub fn lines_of(&self, user: &Username) -> usize {
+        self.lines.iter().filter(|line| line.user == *user).count()
+    }
+
+    /// Erases a user's lines.
+    pub fn forget(&mut self, user: &Username) {
+        self.lines.retain(|line| line.user != *user);
+    }
 }
 
 /// The text up to so many bytes, cut at the border of a character.

@@ -26,6 +26,7 @@ use super::triggers::{Found, Trigger, TriggerKind};
 use super::{listener, shares};
 
 pub mod changes;
+mod operator;
 
 /// Says whether a spend limit is so near that unasked replies stop: one for all, or the user's.
 pub type AskSpend<'a> = &'a dyn Fn(Option<&Username>) -> Option<Near>;
@@ -218,10 +219,15 @@ impl Decider {
         Ticket(self.last_ticket)
     }
 
-    /// The message's own id, else a new one.
+    /// The message's own id, else a new one, or an empty one where none is to be made.
     fn correlation_id(&mut self, known: Option<&String>) -> String {
-        let new = || uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string();
-        known.cloned().unwrap_or_else(new)
+        match known {
+            Some(id) => id.clone(),
+            None if self.rules.config().error_handling.generate_correlation_ids => {
+                uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string()
+            }
+            None => String::new(),
+        }
     }
 
     /// There are as many rooms as are configured.
@@ -281,6 +287,8 @@ fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {
     Line::new(&message.user, &message.text, message.time().unwrap_or(now.wall), is_own)
 }
 
+#[cfg(test)]
+mod adopt_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -15,6 +15,8 @@ use change::RoomChange;
 
 /// The longest correlation id of others that we carry on; they go into headers.
 const CORRELATION_ID_BYTES: usize = 128;
+/// The kind of an event that says that somebody said something.
+const CHAT: &str = "chatmsg";
 /// The most characters kept of a user's name; CyTube's longest has 20.
 const NAME_CHARACTERS: usize = 100;
 
@@ -89,6 +91,11 @@ impl Malformed {
     }
 }
 
+/// The kind of an event as one of the few that we read; `None` for any other.
+pub fn known_kind(kind: &str) -> Option<&'static str> {
+    if kind == CHAT { Some(CHAT) } else { change::known_kind(kind) }
+}
+
 /// Reads an event. `kind` is the last token of its subject, in lower case.
 ///
 /// Fields of a wrong type count as absent; only what has no payload at all is malformed.
@@ -96,7 +103,7 @@ impl Malformed {
 /// # Errors
 /// When the bytes are no envelope with a payload.
 pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
-    if change::is_known(kind) {
+    if change::known_kind(kind).is_some() {
         return parse_change(kind, bytes);
     }
     let envelope: wire::Lenient<wire::Envelope> =
@@ -105,7 +112,7 @@ pub fn parse(kind: &str, bytes: &[u8]) -> Result<RoomEvent, Malformed> {
     let payload = envelope.payload.ok_or(Malformed::MissingPayload)?.ok_or(Malformed::PayloadNotAnObject)?;
     let domain = envelope.domain.map(Cow::into_owned);
     let event = match kind {
-        "chatmsg" => ChatEvent::Chat(ChatMessage {
+        CHAT => ChatEvent::Chat(ChatMessage {
             user: username(payload.user_name.or(payload.username).as_deref().unwrap_or_default()),
             text: payload
                 .msg

@@ -22,9 +22,20 @@ pub struct MediaMemory {
 }
 
 impl MediaMemory {
-    /// Under which key a room's memory is kept.
+    /// Under which key a room's memory is kept. `rooms` are all of the configuration, in its order:
+    /// the first has the plain key, others have their token behind it, and their domain behind that
+    /// when a room before them has the same token.
     pub fn key(rooms: &[RoomName], room: &RoomName) -> String {
-        if rooms.first() == Some(room) { KEY.to_owned() } else { format!("{KEY}.{}", room.token()) }
+        if rooms.first() == Some(room) {
+            return KEY.to_owned();
+        }
+        let mut before = rooms.iter().take_while(|other| *other != room);
+        let token = as_key(room.token());
+        if before.any(|other| other.token() == room.token()) {
+            format!("{KEY}.{token}.{}", as_key(&room.domain().to_ascii_lowercase()))
+        } else {
+            format!("{KEY}.{token}")
+        }
     }
 
     /// Reads what was written down; `None` without a title. A duration may be absent.
@@ -42,6 +53,15 @@ impl MediaMemory {
     fn is_of(&self, media: &Media) -> bool {
         self.title.trim().to_lowercase() == media.title.trim().to_lowercase()
     }
+}
+
+/// A name as a key of the bucket can hold it: every other character as `=` and two digits for each
+/// of its bytes. Different names stay different, since no name in a subject has a `=`.
+fn as_key(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    name.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("={byte:02x}") })
+        .collect()
 }
 
 /// The films of one room.
@@ -99,6 +119,9 @@ fn qualifies(settings: &Settings, media: &Media) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -179,10 +202,44 @@ mod tests {
     }
 
     #[test]
-    fn the_first_room_has_the_originals_key() {
-        let rooms: Vec<RoomName> =
-            ["MovieNight", "Other Room"].map(|name| RoomName::new("cytu.be", name).expect("a name")).into();
-        let keys: Vec<String> = rooms.iter().map(|room| MediaMemory::key(&rooms, room)).collect();
-        assert_eq!(keys, ["last_qualifying_media", "last_qualifying_media.other-room"]);
+    fn the_first_room_has_the_originals_key_and_no_two_rooms_share_one() {
+        let names = [
+            ("cytu.be", "MovieNight", ""),
+            ("cytu.be", "Other Room", ".other-room"),
+            ("other.tv", "movienight", ".movienight.other=2etv"),
+            ("Third.TV", "Movie.Night", ".movienight.third=2etv"),
+            ("cytu.be", "Kinó", ".kin=c3=b3"),
+            ("cytu.be", "kino", ".kino"),
+            ("cytu.be", "~a_b-c", ".=7ea_b-c"),
+        ];
+        let rooms: Vec<RoomName> = names
+            .iter()
+            .map(|(domain, channel, _)| RoomName::new(domain, channel).expect("a name"))
+            .collect();
+        for (room, (_, _, expected)) in rooms.iter().zip(names) {
+            assert_eq!(MediaMemory::key(&rooms, room), format!("last_qualifying_media{expected}"), "{room}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_is_one_that_a_bucket_takes_and_stands_for_one_room(
+            names in prop::collection::btree_set(("[a-c.]{1,3}", "\\PC{1,8}"), 1..8)
+        ) {
+            let rooms: Vec<RoomName> = names
+                .iter()
+                .filter_map(|(domain, channel)| RoomName::new(domain, channel).ok())
+                .collect();
+            // What is the same room is configured once.
+            let mut seen = HashSet::new();
+            let mut is_new = |room: &RoomName| seen.insert((room.domain().to_owned(), room.token().to_owned()));
+            let rooms: Vec<RoomName> = rooms.into_iter().filter(|room| is_new(room)).collect();
+            let keys: HashSet<String> = rooms.iter().map(|room| MediaMemory::key(&rooms, room)).collect();
+            prop_assert_eq!(keys.len(), rooms.len());
+            let fits = |letter: char| letter.is_ascii_alphanumeric() || "-/_=.".contains(letter);
+            for key in keys {
+                prop_assert!(key.chars().all(fits) && !key.starts_with('.') && !key.ends_with('.'), "{key}");
+            }
+        }
     }
 }

@@ -32,6 +32,11 @@ pub fn drop_reason(ignored_users: &[Username], message: &ChatMessage) -> Option<
     }
 }
 
+/// Whether a text is dropped whoever says it.
+pub fn is_unheeded(text: &str) -> bool {
+    text.is_empty() || text.starts_with(COMMAND_MARKS) || text.contains(JOIN_NOTICE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +69,9 @@ mod tests {
                 is_shadow_muted,
             };
             assert_eq!(drop_reason(&ignored, &message), reason, "{user}: {text}");
+            if user == "bob" && !is_shadow_muted {
+                assert_eq!(is_unheeded(text), reason.is_some(), "{text}");
+            }
         }
     }
 }

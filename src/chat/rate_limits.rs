@@ -19,6 +19,9 @@ use super::trace::Trace;
 use super::triggers::{OwnLimits, TriggerKind};
 
 mod replies;
+mod usage;
+
+pub use usage::Usage;
 
 /// From this rank on a user is an admin.
 pub const ADMIN_RANK: f64 = 3.0;

@@ -36,6 +36,11 @@ impl Rules {
         Arc::new(Self { config, character_name, mentions, trigger_words, formatter })
     }
 
+    /// The configuration, to be kept.
+    pub fn shared_config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
     /// The configuration itself.
     pub fn config(&self) -> &Config {
         &self.config

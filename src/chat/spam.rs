@@ -146,6 +146,11 @@ impl Spam {
             record.take_back(ticket);
         }
     }
+
+    /// Ends a user's penalty and forgets the offences. Whether there was a penalty.
+    pub fn pardon(&mut self, now: Moment, user: &Username) -> bool {
+        self.users.get(user).is_some_and(|record| record.pardon(now))
+    }
 }
 
 /// The first rule that a message breaks.

@@ -2,6 +2,7 @@
 
 pub mod check_config;
 mod config_schema;
+mod ctl;
 pub mod exit;
 mod log;
 mod logging;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, Loaded, LogLevel, Warning};
+use crate::settings::{Overrules, Source};
 use crate::templates::keeper::Keeper;
 
 /// The chat bot of the Kryten group: reads CyTube chat from NATS, answers through an LLM, and
@@ -59,6 +61,10 @@ enum Command {
     Preview(preview::PreviewArguments),
     /// Show every Kryten service on the bus, and how it is
     Watch(watch::WatchArguments),
+    /// Send a command to the running service, and show its answer
+    Ctl(ctl::CtlArguments),
+    /// Show why somebody was answered or not: the service's last decisions
+    Why(ctl::WhyArguments),
     /// Play a chat line into a room, for trying things out: it fakes a chat user on the bus
     Send(send::SendArguments),
     /// Print a script that completes commands and options in a shell
@@ -88,11 +94,16 @@ pub fn main() -> ExitCode {
             with_config(&arguments, |loaded| preview::run(loaded.config, wanted))
         }
         Some(Command::Watch(wanted)) => with_config(&arguments, |loaded| watch::run(&loaded.config, wanted)),
+        Some(Command::Ctl(wanted)) => with_config(&arguments, |loaded| ctl::run(&loaded.config, wanted)),
+        Some(Command::Why(wanted)) => with_config(&arguments, |loaded| ctl::why(&loaded.config, wanted)),
         Some(Command::Send(wanted)) => with_config(&arguments, |loaded| send::run(&loaded.config, wanted)),
         Some(Command::Completions(wanted)) => manuals::completions(wanted),
         Some(Command::Man(wanted)) => manuals::man(wanted),
         None if arguments.validate_config => check_config(&arguments),
-        None => with_config(&arguments, run::run),
+        None => with_config(&arguments, |loaded| {
+            let (path, overrules) = (arguments.config.clone(), arguments.overrules());
+            run::run(Source { path, overrules, loaded })
+        }),
     }
 }
 
@@ -106,15 +117,14 @@ fn load(arguments: &Arguments) -> Result<Loaded, ExitCode> {
         say_error(&error.to_string());
         exit::code(exit::CONFIG)
     })?;
-    if let Some(level) = arguments.log_level {
-        loaded.config.log_level = level;
-        loaded.overrule("log_level", format!("\"{level}\""));
-    }
-    if arguments.dry_run {
-        loaded.config.testing.dry_run = true;
-        loaded.overrule("testing.dry_run", "true".to_owned());
-    }
+    arguments.overrules().put_over(&mut loaded);
     Ok(loaded)
+}
+
+impl Arguments {
+    fn overrules(&self) -> Overrules {
+        Overrules { log_level: self.log_level, dry_run: self.dry_run }
+    }
 }
 
 fn check_config(arguments: &Arguments) -> ExitCode {

@@ -23,6 +23,7 @@ use crate::health::HealthMonitor;
 use crate::llm::{Answer, GaveUp, Router};
 use crate::names::RoomName;
 use crate::reply::{occasion, request};
+use crate::spend_book::SpendBook;
 use crate::templates::keeper::Keeper;
 
 /// The most answers that are asked for at once: each costs.
@@ -67,8 +68,10 @@ pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
     };
     let config = Arc::new(config);
     let mut decider = Decider::new(Rules::new(config.clone()), now, rand::random());
+    // What the service has spent counts; what is spent here, it does not learn.
+    let spend = SpendBook::open_to_look(&config, clock);
     let mut steps = Steps::default();
-    let decision = decider.on_chat_traced(now, &room, &message, &|_| None, &mut steps);
+    let decision = decider.on_chat_traced(now, &room, &message, &|user| spend.near(now, user), &mut steps);
     say(&heading(&room, &message));
     say(&in_words(&steps.0));
     let plan = match decision {
@@ -84,7 +87,7 @@ pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
     if times == 0 {
         return exit::code(exit::OK);
     }
-    match ask(&config, clock, &plan, &prompt, times) {
+    match ask(&config, spend, clock, &plan, &prompt, times) {
         Ok(()) => exit::code(exit::OK),
         Err(failure) => {
             say_error(&failure);
@@ -162,7 +165,14 @@ fn prompt(config: &Config, now: Moment, plan: &ReplyPlan) -> Option<Prompt> {
 }
 
 /// Asks so many times, and shows each answer with what would be said of it.
-fn ask(config: &Config, clock: Clock, plan: &ReplyPlan, prompt: &Prompt, times: u32) -> Result<(), String> {
+fn ask(
+    config: &Config,
+    spend: SpendBook,
+    clock: Clock,
+    plan: &ReplyPlan,
+    prompt: &Prompt,
+    times: u32,
+) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -173,14 +183,8 @@ fn ask(config: &Config, clock: Clock, plan: &ReplyPlan, prompt: &Prompt, times: 
         }
     }
     let providers = config.llm_providers.iter().map(|provider| provider.name.clone());
-    let router = Router::new(
-        &config.llm_providers,
-        &config.default_provider_priority,
-        config.retry_strategy.clone(),
-        config.circuit_breaker.clone(),
-        HealthMonitor::new(clock.now(), providers, []),
-        clock,
-    );
+    let health = HealthMonitor::new(clock.now(), providers, []);
+    let router = Router::new(config, spend, health, clock);
     let request = request(plan, prompt);
     for number in 1..=times {
         let answer = runtime.block_on(router.ask(&request, config.handler_timeout));

@@ -1,7 +1,6 @@
 //! Without a command: the service itself.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
@@ -10,16 +9,18 @@ use crate::bus::link::LinkFailure;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::service::{self, ServiceError};
+use crate::settings::Source;
 
 /// One thread works, the other answers for it.
 const WORKER_THREADS: usize = 2;
 
 /// Runs the service to its end.
-pub fn run(loaded: Loaded) -> ExitCode {
+pub fn run(source: Source) -> ExitCode {
     let clock = Clock::start();
-    logging::start(&loaded.config);
-    info!(version = env!("CARGO_PKG_VERSION"), service = %loaded.config.service.service_name, "starting");
-    for warning in &loaded.warnings {
+    let Loaded { config, warnings, .. } = &source.loaded;
+    logging::start(config);
+    info!(version = env!("CARGO_PKG_VERSION"), service = %config.service.service_name, "starting");
+    for warning in warnings {
         warn!("{warning}");
     }
     let runtime =
@@ -31,7 +32,7 @@ pub fn run(loaded: Loaded) -> ExitCode {
                 return exit::code(exit::UNEXPECTED);
             }
         };
-    let code = match runtime.block_on(service::run(Arc::new(loaded.config), clock)) {
+    let code = match runtime.block_on(service::run(source, clock)) {
         Ok(ended) if ended.abandoned => exit::ABANDONED,
         Ok(_) => exit::OK,
         Err(error) => {

@@ -123,6 +123,7 @@ pub struct ErrorHandling {
     pub fallback_messages: Vec<String>,
     /// Whether the response log holds the whole prompt.
     pub log_full_context: bool,
+    /// Whether what comes without an id is given one.
     pub generate_correlation_ids: bool,
 }
 

@@ -174,4 +174,13 @@ impl Spend {
             soft_percent: s.integer("soft_percent", 80, 1..=100),
         }
     }
+
+    /// Whether there is any limit.
+    pub fn is_limited(&self) -> bool {
+        self.max_calls_per_minute.is_some()
+            || self.max_calls_per_day.is_some()
+            || self.max_tokens_per_day.is_some()
+            || self.max_tokens_per_user_per_day.is_some()
+            || self.max_cost_per_day.is_some()
+    }
 }

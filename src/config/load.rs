@@ -1,10 +1,11 @@
 //! From a file's bytes to a configuration, or to everything that is wrong with it.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::environment::{QuotedVariables, quote_variables};
 use super::problem::Problem;
@@ -14,6 +15,20 @@ use super::{Config, Loaded, value};
 
 /// The largest file that is read, in bytes.
 const LARGEST_FILE: u64 = 8 * 1024 * 1024;
+
+/// What the process's environment says of a variable.
+pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// A configuration as it was parsed, its variables not yet replaced. `Debug` shows nothing of it:
+/// secrets may stand anywhere in it.
+#[derive(Clone, Default, PartialEq)]
+pub struct Written(pub Map<String, Value>);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Written").finish_non_exhaustive()
+    }
+}
 
 /// Why a configuration file can't be used. Its text has one line for each reason.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +57,12 @@ pub fn load_file(path: &Path) -> Result<Loaded, LoadError> {
             fix: "save the file as UTF-8".to_owned(),
         }])
     })?;
-    load(text, &|name| std::env::var(name).ok()).map_err(invalid)
+    load(text, &of_process).map_err(invalid)
+}
+
+/// The environment of this process.
+pub fn of_process(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -58,22 +78,29 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Everything that is wrong, at once.
-pub fn load(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Problem>> {
+pub fn load(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let quoted = quote_variables(text.trim_start_matches('\u{feff}'));
-    let root: Value = serde_json::from_str(&quoted.text).map_err(|error| vec![syntax(&error, &quoted)])?;
-    let Value::Object(members) = &root else {
-        return Err(vec![Problem {
+    match serde_json::from_str(&quoted.text).map_err(|error| vec![syntax(&error, &quoted)])? {
+        Value::Object(members) => read_written(Written(members), environment),
+        root => Err(vec![Problem {
             place: "line 1".to_owned(),
             found: value::kind(&root).to_owned(),
             allowed: "an object".to_owned(),
             fix: "write the whole configuration as {…}".to_owned(),
-        }]);
-    };
+        }]),
+    }
+}
+
+/// Loads what was parsed before, and perhaps changed since; see [`Loaded::written`].
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn read_written(written: Written, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let reader = Reader::new(environment);
-    let config = Section::read(&reader, String::new(), Some(members), false, Config::read);
+    let config = Section::read(&reader, String::new(), Some(&written.0), false, Config::read);
     let notes = reader.into_notes();
     if notes.problems.is_empty() {
-        Ok(Loaded { config, warnings: notes.warnings, effective: notes.effective })
+        Ok(Loaded { config, warnings: notes.warnings, effective: notes.effective, written })
     } else {
         Err(notes.problems)
     }

@@ -40,7 +40,7 @@ pub use answers::{
 };
 pub use chat_limits::{LoopGuard, MessageWindow, RateLimits, SpamDetection, Spend};
 pub use context::Context;
-pub use load::{LoadError, load, load_file};
+pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_written};
 pub use nats::NatsConfig;
 pub use operations::{
     Alerts, Commands, History, Limits, LogFormat, LogLevel, Logging, OutboxConfig, Testing, UnknownLogLevel,
@@ -65,6 +65,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// Every field with its value in force, in the order of the topics; secrets are masked.
     pub effective: Vec<Effective>,
+    /// What it was read from.
+    pub written: Written,
 }
 
 impl Loaded {

@@ -46,6 +46,15 @@ pub struct Effective {
     pub value: String,
     /// Whether the file leaves it to the default.
     pub is_default: bool,
+    /// Tells one secret from another within this process, and nobody anything about it.
+    pub(super) secret: Option<u64>,
+}
+
+impl Effective {
+    /// Whether the same is in force at another time.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.value == other.value && self.secret == other.secret
+    }
 }
 
 /// Appends a key to a path. A key that isn't a plain word is quoted, so that a path stays one

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -128,6 +128,11 @@ pub(super) fn names<'a>(s: &mut Section<'a>) -> Option<Vec<&'a str>> {
 }
 
 impl ProviderConfig {
+    /// `base_url` as it may be shown: without user, password and query.
+    pub fn shown_url(&self) -> String {
+        without_userinfo(&self.base_url)
+    }
+
     fn read(name: &str, s: &mut Section<'_>) -> Self {
         s.when_unset(|key| match key {
             "base_url" => WhenUnset::Refuse,
@@ -226,7 +231,6 @@ fn api_key(
 }
 
 fn is_header_value(secret: &SecretString) -> bool {
-    use secrecy::ExposeSecret;
     secret.expose_secret().chars().all(|c| c.is_ascii_graphic() || c == ' ')
 }
 
@@ -244,7 +248,12 @@ fn custom_headers(s: &mut Section<'_>) -> Vec<(String, SecretString)> {
         }
         Ok(headers)
     });
-    headers.unwrap_or_default()
+    let headers = headers.unwrap_or_default();
+    if !headers.is_empty() {
+        let values: Vec<&str> = headers.iter().map(|(_, value)| value.expose_secret()).collect();
+        s.reader.effective_secret(&values.join("\n"));
+    }
+    headers
 }
 
 fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
@@ -264,12 +273,31 @@ fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
 }
 
 fn extra_body(s: &mut Section<'_>) -> Map<String, Value> {
-    let show = |body: &Map<String, Value>| json!(body).to_string();
+    // Some services want a secret in the body.
+    let show = |members: &Map<String, Value>| masked_texts(&Value::from(members.clone())).to_string();
     let body = s.nullable("extra_body", None, show, |item| {
         item.members(Kind::Object, "an object, or null")?;
         Ok(item.substituted().as_object().cloned().unwrap_or_default())
     });
-    body.unwrap_or_default()
+    let body = body.unwrap_or_default();
+    if !body.is_empty() {
+        s.reader.effective_secret(&Value::from(body.clone()).to_string());
+    }
+    body
+}
+
+/// Shows numbers and structure, and no text.
+fn masked_texts(value: &Value) -> Value {
+    match value {
+        Value::String(_) => json!(MASK),
+        Value::Array(values) => values.iter().map(masked_texts).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), masked_texts(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        plain => plain.clone(),
+    }
 }
 
 impl Price {
@@ -310,7 +338,7 @@ impl fmt::Debug for ProviderConfig {
             .field("max_retries", &self.max_retries)
             .field("priority", &self.priority)
             .field("custom_headers", &self.custom_headers)
-            .field("extra_body", &self.extra_body)
+            .field("extra_body", &masked_texts(&Value::from(self.extra_body.clone())))
             .field("price", &self.price)
             .field("health_check", &self.health_check)
             .field("hedge_after", &self.hedge_after)

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Display;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeBounds;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -93,7 +95,17 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn effective(&self, place: &str, value: String, is_default: bool) {
-        self.notes.borrow_mut().effective.push(Effective { place: place.to_owned(), value, is_default });
+        let effective = Effective { place: place.to_owned(), value, is_default, secret: None };
+        self.notes.borrow_mut().effective.push(effective);
+    }
+
+    /// The value that was noted last stands for this secret.
+    pub(super) fn effective_secret(&self, secret: &str) {
+        // Random for each process, so that it can't be used to guess.
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        if let Some(last) = self.notes.borrow_mut().effective.last_mut() {
+            last.secret = Some(KEYS.hash_one(secret));
+        }
     }
 
     /// Takes a value up: replaces the variables in it, and follows the rule when one isn't set.

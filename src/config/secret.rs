@@ -93,7 +93,11 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl FnOnce(&Item<'a>) -> Result<String, Fault>,
     ) -> Option<(String, Option<String>)> {
-        self.optional(key, |_| MASK.to_owned(), |item| Ok((parse(item)?, item.unset.clone())))
+        let read = self.optional(key, |_| MASK.to_owned(), |item| Ok((parse(item)?, item.unset.clone())));
+        if let Some((text, _)) = &read {
+            self.reader.effective_secret(text);
+        }
+        read
     }
 
     /// The path of a file that somebody else reads, such as a certificate.

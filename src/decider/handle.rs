@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::chat::decide::Decider;
+use crate::chat::decisions::Decisions;
+use crate::chat::stored::StoredState;
+use crate::clock::Moment;
 use crate::names::{RoomName, Username};
 
 /// Notes that may wait.
@@ -18,9 +22,17 @@ pub(super) enum Note {
     Said(RoomName, String),
     /// The robot says under which name it is in the room; none when it no longer knows.
     OwnName(RoomName, Option<Username>),
+    /// This is known of a room at our start.
+    State(RoomName, StoredState),
+    /// All that can be known is told: begin, and say so.
+    Begin(oneshot::Sender<()>),
     /// The robot's CyTube side is back in a room: what comes now may be a repetition.
     RobotBack(RoomName),
+    /// An operator looks at or changes what is remembered.
+    Operate(Operation),
 }
+
+type Operation = Box<dyn FnOnce(Moment, &mut Decider, &mut Decisions) + Send>;
 
 /// Talks to the decider. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +58,21 @@ impl DeciderHandle {
         timeout(patience, probe).await.ok().flatten().map(|()| asked.elapsed())
     }
 
+    /// Looks at or changes what is remembered; none when the decider has ended. For operators only:
+    /// nothing else may decide.
+    pub async fn operate<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(Moment, &mut Decider, &mut Decisions) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let operation: Operation = Box::new(move |now, decider, decisions| {
+            // Whoever asked may have lost patience.
+            let _ = answer.send(operation(now, decider, decisions));
+        });
+        self.notes.send(Note::Operate(operation)).await.ok()?;
+        answered.await.ok()
+    }
+
     /// A line is about to be said, so that its echo is known as our own. Never waits: a decider
     /// so far behind is stalled, and health says so.
     pub fn said(&self, room: RoomName, text: String) {
@@ -60,5 +87,19 @@ impl DeciderHandle {
     /// The robot's CyTube side is back in a room.
     pub async fn robot_back(&self, room: RoomName) {
         let _ = self.notes.send(Note::RobotBack(room)).await;
+    }
+
+    /// What is known of a room at our start. To be told before [`Self::begin`].
+    pub async fn state(&self, room: RoomName, state: StoredState) {
+        let _ = self.notes.send(Note::State(room, state)).await;
+    }
+
+    /// Lets the decider take what the rooms say: until then it waits in their queues. Returns when
+    /// it has heard so, or is gone.
+    pub async fn begin(&self) {
+        let (begun, has_begun) = oneshot::channel();
+        if self.notes.send(Note::Begin(begun)).await.is_ok() {
+            let _ = has_begun.await;
+        }
     }
 }

@@ -6,9 +6,9 @@ use std::mem;
 use std::time::Duration;
 
 use super::component::{Component, ComponentSet, Conditions, message};
-use super::ledger::{Ledger, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts};
 use super::progress::Progress;
-use super::snapshot::{ComponentHealth, ProviderHealth, Snapshot};
+use super::snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
 use super::window::SlidingCount;
 use crate::clock::Moment;
@@ -33,7 +33,10 @@ pub(super) struct Books {
     pub errors_of_the_hour: SlidingCount<3600>,
     pub messages_processed: u64,
     pub media_changes: u64,
+    pub paused: Vec<PausedRoom>,
+    pub changes_dropped: u64,
     pub ledger: Ledger,
+    pub lines: LineCounts,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
     pub malformed: BTreeMap<&'static str, u64>,
@@ -66,7 +69,10 @@ impl Books {
             errors_of_the_hour: SlidingCount::new(),
             messages_processed: 0,
             media_changes: 0,
+            paused: Vec::new(),
+            changes_dropped: 0,
             ledger: Ledger::default(),
+            lines: LineCounts::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
             users: UserCount::default(),
@@ -127,6 +133,12 @@ impl Books {
         stalled.map(|(component, _)| *component).collect()
     }
 
+    /// Which of intake, decider and heartbeat have something to do and do not move.
+    pub(super) fn standing_still(&self, now: Duration) -> ComponentSet {
+        let still = self.progress.iter().filter(|(_, progress)| progress.stands_still(now));
+        still.map(|(component, _)| *component).collect::<ComponentSet>().critical()
+    }
+
     fn error_rate(&mut self, now: Duration) -> f64 {
         match self.messages.total(now) {
             0 => 0.0,
@@ -153,11 +165,19 @@ impl Books {
             stalled: self.facts.stalled.critical(),
             conditions_dropped: self.conditions.iter().map(|conditions| conditions.dropped).sum(),
             ledger: self.ledger.clone(),
+            lines: self.lines.clone(),
             ignored: self.ignored.clone(),
             malformed: self.malformed.clone(),
             unique_users: self.users.count(),
             media_changes: self.media_changes,
+            paused: self.paused(now.elapsed),
+            changes_dropped: self.changes_dropped,
         }
+    }
+
+    fn paused(&self, now: Duration) -> Vec<String> {
+        let lasts = |room: &&PausedRoom| room.until.is_none_or(|until| now < until);
+        self.paused.iter().filter(lasts).map(|room| room.channel.clone()).collect()
     }
 
     fn component(&self, component: Component) -> ComponentHealth {

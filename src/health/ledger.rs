@@ -35,6 +35,44 @@ impl Serialize for ReasonCounts {
     }
 }
 
+/// What became of one line; a line may be heard whatever became of it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFate {
+    /// The robot took it, or a round trip behind it proves that the bus has it.
+    Sent,
+    /// Nothing proves that anybody got it.
+    InDoubt,
+    /// The robot refused it, or it could not be handed over.
+    Failed,
+    /// Its echo came: it is in the room.
+    Heard,
+}
+
+/// What became of the lines that were handed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LineCounts {
+    /// Lines that were sent.
+    pub sent: u64,
+    /// Lines that are in doubt.
+    pub in_doubt: u64,
+    /// Lines that failed.
+    pub failed: u64,
+    /// Lines that were heard, of all of these.
+    pub heard: u64,
+}
+
+impl LineCounts {
+    pub(super) fn add(&mut self, fate: LineFate) {
+        let count = match fate {
+            LineFate::Sent => &mut self.sent,
+            LineFate::InDoubt => &mut self.in_doubt,
+            LineFate::Failed => &mut self.failed,
+            LineFate::Heard => &mut self.heard,
+        };
+        *count += 1;
+    }
+}
+
 /// What became of the replies. Whenever it is looked at, [`Ledger::balances`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {

@@ -16,8 +16,8 @@ mod window;
 mod tests;
 
 pub use component::{Component, ComponentSet, cut};
-pub use ledger::{Ledger, ReasonCounts};
+pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
 pub use progress::Progress;
-pub use snapshot::{ComponentHealth, ProviderHealth, Snapshot};
+pub use snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 pub use state::{ProviderStatus, State};

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::books::Books;
-use super::component::{Component, message};
+use super::component::{Component, ComponentSet, message};
+use super::ledger::LineFate;
 use super::progress::Progress;
-use super::snapshot::Snapshot;
+use super::snapshot::{PausedRoom, ProviderHealth, Snapshot};
 use super::state::ProviderStatus;
 use crate::clock::Moment;
 use crate::names::{ProviderName, Username};
@@ -61,9 +62,19 @@ impl HealthMonitor {
         *self.books().malformed.entry(kind).or_default() += 1;
     }
 
+    /// A change of what plays or who is there found no room in its queue.
+    pub fn change_dropped(&self) {
+        self.books().changes_dropped += 1;
+    }
+
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;
+    }
+
+    /// In which rooms we are told to be silent: all of them.
+    pub fn paused(&self, rooms: Vec<PausedRoom>) {
+        self.books().paused = rooms;
     }
 
     /// A user got an answer.
@@ -86,6 +97,22 @@ impl HealthMonitor {
                 books.errors_of_the_hour.add(now);
             }
         });
+    }
+
+    /// These providers are configured from now on, in this order; those that were before keep their
+    /// status.
+    pub fn providers(&self, names: impl Iterator<Item = ProviderName>) {
+        let mut books = self.books();
+        let with_status = |name: ProviderName| {
+            let known = books.providers.iter().find(|known| known.name == name);
+            ProviderHealth { status: known.map_or(ProviderStatus::Unknown, |known| known.status), name }
+        };
+        books.providers = names.map(with_status).collect();
+    }
+
+    /// A line was handed over, and this became of it.
+    pub fn line(&self, fate: LineFate) {
+        self.books().lines.add(fate);
     }
 
     /// A provider's latest completed attempt, as the owner of its state sees it. A provider
@@ -149,6 +176,18 @@ impl HealthMonitor {
         books.progress.push((component, progress.clone()));
         books.watched.insert(component);
         progress
+    }
+
+    /// Which of intake, decider and heartbeat have something to do and have not moved since the last
+    /// call that found none. An idle loop does not stand still. For one caller: the watchdog.
+    pub fn standing_still(&self, now: Moment) -> ComponentSet {
+        let mut books = self.books();
+        let now = books.latest(now);
+        let still = books.standing_still(now.elapsed);
+        if still.is_empty() {
+            books.progress.iter().for_each(|(_, progress)| progress.begin_watch());
+        }
+        still
     }
 
     /// Lets time pass, once a second: windows and conditions heal, stalls are seen.

@@ -1,11 +1,12 @@
 //! Health at one moment, for everybody who shows it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::component::{Component, ComponentSet};
-use super::ledger::{Ledger, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts};
 use super::state::{ProviderStatus, State};
 use crate::clock::Moment;
 use crate::names::ProviderName;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub conditions_dropped: u64,
     /// What became of the replies.
     pub ledger: Ledger,
+    /// What became of the lines that were handed over.
+    pub lines: LineCounts,
     /// Messages that began no reply, by reason.
     pub ignored: ReasonCounts,
     /// Events that could not be read, by what is wrong with them.
@@ -53,6 +56,10 @@ pub struct Snapshot {
     pub unique_users: u64,
     /// Changes of the media in our rooms since the start.
     pub media_changes: u64,
+    /// The channels in which we are told to be silent.
+    pub paused: Vec<String>,
+    /// Changes of what plays or who is there that found no room in their queue.
+    pub changes_dropped: u64,
 }
 
 impl Snapshot {
@@ -69,6 +76,15 @@ pub struct ProviderHealth {
     pub name: ProviderName,
     /// Its status.
     pub status: ProviderStatus,
+}
+
+/// A room in which an operator wants silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PausedRoom {
+    /// Its channel.
+    pub channel: String,
+    /// When the silence ends, since start; none when somebody has to end it.
+    pub until: Option<Duration>,
 }
 
 /// A component and what is wrong with it.

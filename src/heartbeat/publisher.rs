@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::BeatSchedule;
-use crate::bus::wire::{self, About, Beat, Identity, Proof};
+use crate::about::AboutUs;
+use crate::bus::wire::{self, Beat, Identity, Proof};
 use crate::bus::{Bus, PublishError, subjects};
 use crate::clock::Clock;
 use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, Progress};
+use crate::settings::InForce;
 
 /// How long the decider may take to answer before a beat.
 const DECIDER_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,11 +37,9 @@ pub struct HeartbeatPublisher {
     /// Who we are.
     pub identity: Identity,
     /// What we say about ourselves.
-    pub about: About,
-    /// The time between two beats.
-    pub interval: Duration,
-    /// Whether spam detection is switched on.
-    pub spam_detection: bool,
+    pub about: AboutUs,
+    /// The time between two beats, and whether spam detection is switched on.
+    pub in_force: InForce,
     /// Where the beats go.
     pub bus: Bus,
     /// When they go.
@@ -59,17 +59,19 @@ impl HeartbeatPublisher {
     ///
     /// A beat that can't be published is logged and skipped: none is kept for later, since a
     /// late one would lie.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let progress = self.health.progress(Component::Heartbeat);
         let mut decider = ProvenDecider::new(&self);
         let mut announced = self.beat_now.0.subscribe();
         if stop.run_until_cancelled(announced.changed()).await.is_none() {
             return;
         }
-        let mut schedule = BeatSchedule::new(self.clock.now().elapsed, self.interval);
-        schedule.take(self.clock.now().elapsed);
+        let mut interval = self.interval();
+        let mut schedule = self.schedule(interval);
         loop {
             progress.due(self.clock.now().elapsed + DECIDER_PATIENCE);
+            #[cfg(feature = "test-hooks")]
+            crate::test_hooks::stall_heartbeat().await;
             let connection = *announced.borrow_and_update();
             if self.beat(&mut decider, connection).await {
                 self.ready.send_replace(true);
@@ -80,6 +82,12 @@ impl HeartbeatPublisher {
                 biased;
                 () = stop.cancelled() => break,
                 _ = announced.changed() => {}
+                Ok(()) = self.in_force.changed() => {
+                    let wanted = self.interval();
+                    if std::mem::replace(&mut interval, wanted) != wanted {
+                        schedule = self.schedule(interval);
+                    }
+                }
                 () = sleep(next.saturating_sub(self.clock.now().elapsed)) => {
                     schedule.take(self.clock.now().elapsed);
                 }
@@ -88,6 +96,18 @@ impl HeartbeatPublisher {
         progress.end();
         let connection = *announced.borrow();
         self.beat(&mut decider, connection).await;
+    }
+
+    fn interval(&mut self) -> Duration {
+        self.in_force.borrow_and_update().config().service.heartbeat_interval
+    }
+
+    /// The beats from now on; the first one is out, or about to be.
+    fn schedule(&self, interval: Duration) -> BeatSchedule {
+        let now = self.clock.now().elapsed;
+        let mut schedule = BeatSchedule::new(now, interval);
+        schedule.take(now);
+        schedule
     }
 
     /// Whether the beat is out.
@@ -104,13 +124,12 @@ impl HeartbeatPublisher {
         let snapshot = self.health.snapshot(self.clock.now());
         let beat = Beat {
             rate_limiter_active: decider.is_some(),
-            spam_detector_active: decider.is_some() && self.spam_detection,
-            paused: Vec::new(),
+            spam_detector_active: decider.is_some() && self.in_force.borrow().config().spam_detection.enabled,
             proof: Proof { decider, link: self.bus.round_trip() },
         };
         let service = &self.identity.service;
         let heartbeat = wire::heartbeat(&self.identity, &snapshot, &beat);
-        let lifecycle = wire::lifecycle_heartbeat(&self.identity, &self.about, &snapshot);
+        let lifecycle = wire::lifecycle_heartbeat(&self.identity, &self.about.now(), &snapshot);
         // Each has listeners of its own, so neither hangs on the other's success.
         let one_is_out = self.publish(&subjects::heartbeat(service), heartbeat).await;
         self.publish(&subjects::lifecycle_heartbeat(service), lifecycle).await || one_is_out

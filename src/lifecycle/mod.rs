@@ -14,7 +14,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::bus::wire::{self, About, GroupRestart, Identity, Occasion};
+use crate::about::AboutUs;
+use crate::bus::wire::{self, GroupRestart, Identity, Occasion};
 use crate::bus::{Bus, PublishError, subjects};
 use crate::clock::{Clock, Moment};
 use crate::health::{Component, HealthMonitor, cut};
@@ -30,7 +31,7 @@ pub struct LifecycleParts {
     /// Who we are.
     pub identity: Identity,
     /// What we say about ourselves.
-    pub about: About,
+    pub about: AboutUs,
     /// Whether we are on the discovery subject and answer polls and robot starts.
     pub discovery: bool,
     /// Whether a group restart ends us.
@@ -43,6 +44,8 @@ pub struct LifecycleParts {
     pub health: HealthMonitor,
     /// What the control subjects bring.
     pub notices: mpsc::Receiver<Notice>,
+    /// Whether all is known that can be known at our start: nothing is announced before.
+    pub state_loaded: watch::Receiver<bool>,
     /// Lets the heartbeat beat at once; none when heartbeats are switched off.
     pub beat_now: Option<BeatNow>,
     /// Told when the announcement is out, where no beat follows it as the last step of the start.
@@ -82,13 +85,12 @@ impl Lifecycle {
         loop {
             self.hear_link();
             let now = self.parts.clock.now();
-            if self.parts.bus.link().is_up()
-                && let Some(occasion) = self.gate.take(now.elapsed)
-            {
+            let may_announce = self.parts.bus.link().is_up() && *self.parts.state_loaded.borrow();
+            if may_announce && let Some(occasion) = self.gate.take(now.elapsed) {
                 self.announce(now, occasion).await;
                 continue;
             }
-            let announce_in = self.gate.due().filter(|_| self.parts.bus.link().is_up());
+            let announce_in = self.gate.due().filter(|_| may_announce);
             let restart_in = self.restart.end();
             tokio::select! {
                 biased;
@@ -99,6 +101,7 @@ impl Lifecycle {
                     None => return self.say_goodbye().await,
                 },
                 _ = self.parts.bus.changed() => {}
+                Ok(()) = self.parts.state_loaded.changed() => {}
                 () = until(&self.parts.clock, announce_in) => {}
             }
         }
@@ -197,6 +200,7 @@ impl Lifecycle {
 
     async fn announce(&mut self, now: Moment, occasion: Occasion) {
         let LifecycleParts { identity, about, bus, .. } = &self.parts;
+        let about = &about.now();
         let connection = bus.link().connection;
         let startup = bus
             .publish(

@@ -32,6 +32,11 @@ impl Breaker {
         Self { limits, failed_in_a_row: 0, opened_at: None, probing: false, failed_probes: 0 }
     }
 
+    /// Keeps to other limits from now on.
+    pub fn adopt(&mut self, limits: CircuitBreaker) {
+        self.limits = limits;
+    }
+
     /// Whether calls are let through as usual.
     pub fn is_closed(&self) -> bool {
         self.opened_at.is_none()

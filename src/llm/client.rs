@@ -3,7 +3,7 @@
 use reqwest::Client;
 use tokio::sync::OnceCell;
 
-use super::failure::{Failure, Kind};
+use super::failure::Failure;
 
 /// The client, made at its first use: reading the system's certificates takes longer than the
 /// service may take to start.
@@ -20,6 +20,11 @@ impl LazyClient {
         Self { encrypted, client: OnceCell::new() }
     }
 
+    /// Whether it can be used for encrypted providers.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
     /// The client. It is made in a thread that may block; after a failure the next call tries
     /// again.
     ///
@@ -30,8 +35,8 @@ impl LazyClient {
         let make = || async move {
             match tokio::task::spawn_blocking(move || build(encrypted)).await {
                 Ok(Ok(client)) => Ok(client),
-                Ok(Err(error)) => Err(Failure::new(Kind::Connection, &format!("no HTTP client: {error:?}"))),
-                Err(_) => Err(Failure::new(Kind::Connection, "no HTTP client: the runtime is stopping")),
+                Ok(Err(error)) => Err(Failure::not_sent(&format!("no HTTP client: {error:?}"))),
+                Err(_) => Err(Failure::not_sent("no HTTP client: the runtime is stopping")),
             }
         };
         self.client.get_or_try_init(make).await

@@ -7,6 +7,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 use super::failure::{Failure, Kind};
 use super::retry::retry_after;
@@ -78,6 +79,15 @@ impl Endpoint {
         &self.config
     }
 
+    /// The most tokens that an answer may take, as far as we say so: `extra_body` wins over our own
+    /// field, and with `max_tokens_field` "none" the provider is not told.
+    pub fn max_tokens(&self) -> u64 {
+        let overrides =
+            ["max_tokens", "max_completion_tokens"].map(|field| self.config.extra_body.get(field));
+        let overrides = overrides.into_iter().flatten().filter_map(Value::as_u64);
+        overrides.chain([self.config.max_tokens.into()]).max().unwrap_or_default()
+    }
+
     /// Whether calls go through TLS.
     pub fn is_encrypted(&self) -> bool {
         self.url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
@@ -104,7 +114,7 @@ impl Endpoint {
         for (name, value) in &self.custom_headers {
             headers.insert(name, value.clone());
         }
-        let sent = client.post(&self.url).headers(headers).body(serde_json::Value::Object(body).to_string());
+        let sent = client.post(&self.url).headers(headers).body(Value::Object(body).to_string());
         let response = sent.send().await.map_err(|error| self.connection_failure(error))?;
         if !response.status().is_success() {
             return Err(self.refusal(response, clock).await);
@@ -140,6 +150,7 @@ impl Endpoint {
     /// A failure of the connection with its whole chain of causes, but without the URL, which
     /// may hold a secret.
     fn connection_failure(&self, error: reqwest::Error) -> Failure {
+        let not_sent = error.is_connect();
         let error = error.without_url();
         let mut words = error.to_string();
         let mut cause = std::error::Error::source(&error);
@@ -148,7 +159,7 @@ impl Endpoint {
             words.push_str(&error.to_string());
             cause = error.source();
         }
-        Failure::new(Kind::Connection, &words)
+        Failure { not_sent, ..Failure::new(Kind::Connection, &words) }
     }
 
     /// A body as text. Some providers quote the key that they refuse; it goes neither into a log

@@ -102,12 +102,19 @@ pub struct Failure {
     pub detail: String,
     /// How long the provider asked us to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the call certainly never reached the provider.
+    pub not_sent: bool,
 }
 
 impl Failure {
     /// A failure without a status: our own words, or a library's.
     pub fn new(kind: Kind, detail: &str) -> Self {
-        Self { kind, status: None, detail: shown(detail), retry_after: None }
+        Self { kind, status: None, detail: shown(detail), retry_after: None, not_sent: false }
+    }
+
+    /// The call was never sent: our own words, or a library's.
+    pub fn not_sent(detail: &str) -> Self {
+        Self { not_sent: true, ..Self::new(Kind::Connection, detail) }
     }
 
     /// An answer whose status is no success. `body` may be anything.
@@ -131,7 +138,7 @@ impl Failure {
             300..400 => "a redirect, which is not followed: set base_url to where it leads".to_owned(),
             _ => shown(words.unwrap_or(body)),
         };
-        Self { kind, status: Some(status), detail, retry_after }
+        Self { kind, status: Some(status), detail, retry_after, not_sent: false }
     }
 }
 

@@ -36,6 +36,7 @@ pub fn provider(name: &str) -> ProviderConfig {
 /// A question about the message with this correlation id.
 pub fn request(correlation_id: &str) -> Request {
     Request {
+        for_whom: None,
         correlation_id: correlation_id.to_owned(),
         system: "You are Vera.".to_owned(),
         user: "hello".to_owned(),

@@ -6,6 +6,7 @@
 pub mod anthropic;
 pub mod attempt;
 pub mod breaker;
+pub mod charge;
 pub mod client;
 pub mod endpoint;
 pub mod failure;
@@ -21,13 +22,16 @@ pub mod router;
 use std::fmt;
 use std::time::Duration;
 
-use crate::names::ProviderName;
+use crate::names::{ProviderName, Username};
+use crate::outcome::Reason;
 use failure::Failure;
 pub use router::Router;
 
 /// What to ask.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Who is answered, whose spend limit holds; `None` when nobody asked.
+    pub for_whom: Option<Username>,
     /// The chat message's, sent along as `X-Request-Id`.
     pub correlation_id: String,
     /// Who the bot is. May be empty.
@@ -94,12 +98,16 @@ pub enum GaveUp {
     Exhausted(Vec<(ProviderName, Failure)>),
     /// Every provider refused the content: an error of this reply, not an outage.
     Refused,
+    /// Somebody was left who could have been asked, but it might have exceeded this spend limit: no
+    /// outage either, and no error.
+    Spent(Reason),
 }
 
 impl fmt::Display for GaveUp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => formatter.write_str("every provider refused the content"),
+            Self::Spent(limit) => write!(formatter, "the spend limit {} holds", limit.as_str()),
             Self::Exhausted(failures) if failures.is_empty() => {
                 formatter.write_str("no provider could be asked")
             }

@@ -11,6 +11,7 @@ use super::failure::{Cure, Failure, Kind};
 use super::provider::ProviderState;
 use super::retry::delay;
 use crate::config::RetryStrategy;
+use crate::outcome::Reason;
 
 /// A retry with less time than this is not worth making: it would only blame the provider.
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
@@ -29,7 +30,7 @@ pub struct Candidate {
 /// What the shell has to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Call the provider; tell the plan when it fails.
+    /// Call the provider; tell the plan when it fails, or when it may not be called after all.
     Call {
         /// Its place among the provider states.
         provider: usize,
@@ -59,6 +60,8 @@ pub struct Plan {
     turn: Option<Turn>,
     next: Next,
     failures: Vec<(usize, Failure)>,
+    /// The first spend limit that kept a call from being made.
+    denied: Option<Reason>,
 }
 
 /// The provider that is being asked.
@@ -90,6 +93,7 @@ impl Plan {
             turn: None,
             next: Next::Provider,
             failures: Vec::new(),
+            denied: None,
         }
     }
 
@@ -151,6 +155,13 @@ impl Plan {
         self.remember(provider, failure);
     }
 
+    /// Takes in that the call which the last step asked for was not made, because it might exceed this
+    /// spend limit. The provider is passed over; a cheaper one may still be asked.
+    pub fn denied(&mut self, limit: Reason) {
+        self.denied.get_or_insert(limit);
+        self.next = Next::Provider;
+    }
+
     /// Gives a provider its share of the time that is left: a first one that hangs must not eat
     /// the time of the next.
     fn begin(&mut self, candidate: Candidate, admit: Admit, now: Duration, states: &[ProviderState]) -> Step {
@@ -194,6 +205,9 @@ impl Plan {
     }
 
     fn give_up(&mut self, out_of_time: bool, states: &[ProviderState]) -> Step {
+        if let Some(limit) = self.denied {
+            return Step::GiveUp(GaveUp::Spent(limit));
+        }
         let failures = std::mem::take(&mut self.failures);
         let refused = !failures.is_empty() && failures.iter().all(|(_, failure)| failure.kind.is_refusal());
         if refused && !out_of_time {

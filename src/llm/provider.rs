@@ -133,10 +133,10 @@ impl ProviderState {
     }
 
     /// Chat can't make a provider look broken, but a wrong parameter looks like this too: the
-    /// same refusal of whatever is asked.
+    /// same refusal of whatever is asked. A message without an id is taken as another one.
     fn refused(&mut self, failure: &Failure, message: &str) -> News {
         if self.refused_messages.len() < REFUSALS
-            && !self.refused_messages.iter().any(|known| known == message)
+            && (message.is_empty() || !self.refused_messages.iter().any(|known| known == message))
         {
             self.refused_messages.push(message.to_owned());
         }
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn five_refusals_of_different_messages_mean_a_wrong_parameter() {
         let mut state = state();
-        for message in ["a", "b", "b", "c", "d", "d"] {
+        for message in ["a", "b", "b", "c", "", "b"] {
             assert_eq!(fail(&mut state, Kind::ContentRefused, message), News::default(), "{message}");
         }
         assert_eq!(state.status(), ProviderStatus::Unknown);

@@ -45,13 +45,15 @@ pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) ->
         "media_changes": snapshot.media_changes,
         "unique_users": snapshot.unique_users,
         "triggers_configured": facts.triggers_configured,
-        // This version keeps no log of contexts.
-        "context_log_size": 0,
+        "context_log_size": facts.context_log_size,
+        "paused": snapshot.paused,
         "components": components(snapshot),
         "conditions_dropped": snapshot.conditions_dropped,
         "ledger": snapshot.ledger,
+        "lines": snapshot.lines,
         "ignored": snapshot.ignored,
         "malformed": snapshot.malformed,
+        "changes_dropped": snapshot.changes_dropped,
     });
     if let (None, Some(fields)) = (&snapshot.reason, document.as_object_mut()) {
         fields.shift_remove("reason");
@@ -68,6 +70,8 @@ fn is_rate_limit(reason: Reason) -> bool {
             | Reason::UserHour
             | Reason::UserCooldown
             | Reason::MentionCooldown
+            | Reason::TriggerHour
+            | Reason::TriggerCooldown
     )
 }
 

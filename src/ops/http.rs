@@ -17,15 +17,20 @@ use super::guard::{self, Guard};
 use super::server;
 use crate::bus::wire::Identity;
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::context_log::ContextLog;
 use crate::health::{HealthMonitor, Snapshot, State as HealthState};
+use crate::settings::InForce;
 
 /// All that the pages are made of.
 #[derive(Debug, Clone)]
 pub struct HttpState {
     /// Who we are.
     pub identity: Identity,
-    /// What the configuration says.
-    pub facts: Facts,
+    /// What is in force.
+    pub in_force: InForce,
+    /// What is remembered of answers.
+    pub contexts: ContextLog,
     /// How we are.
     pub health: HealthMonitor,
     /// When it is.
@@ -43,6 +48,12 @@ pub struct HttpState {
     pub own_hosts: Vec<String>,
 }
 
+impl HttpState {
+    fn facts(&self) -> Facts {
+        Facts::of(self.in_force.borrow().config(), self.contexts.len())
+    }
+}
+
 /// What the configuration says, as far as it is shown.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -54,6 +65,21 @@ pub struct Facts {
     pub dry_run: bool,
     /// How many triggers are loaded.
     pub triggers_configured: usize,
+    /// How many contexts are remembered.
+    pub context_log_size: usize,
+}
+
+impl Facts {
+    /// What is in force.
+    pub fn of(config: &Config, context_log_size: usize) -> Self {
+        Self {
+            personality: config.personality.character_name.clone(),
+            default_provider: config.default_provider.to_string(),
+            dry_run: config.testing.dry_run,
+            triggers_configured: config.triggers.len(),
+            context_log_size,
+        }
+    }
 }
 
 /// Answers until `stop`; what is being answered then is finished. Nothing that a client does,
@@ -133,7 +159,7 @@ async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
         HealthState::Healthy | HealthState::Degraded => StatusCode::OK,
         HealthState::Failing => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let document = document::health(&state.identity, &state.facts, &snapshot);
+    let document = document::health(&state.identity, &state.facts(), &snapshot);
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, document.to_string()).into_response()
 }

@@ -1,22 +1,27 @@
 //! The pages over real connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::http::{Facts, HttpState, serve};
+use super::http::{HttpState, serve};
 use super::server::REQUEST_TIME;
 use crate::bus::wire::Identity;
+use crate::chat::rules::Rules;
 use crate::clock::{Clock, Moment};
+use crate::config::testing;
+use crate::context_log::ContextLog;
 use crate::health::{Component, HealthMonitor, LinkHealth, ProviderStatus};
 use crate::names::{ProviderName, Username};
 use crate::outcome::{Reason, ReplyOutcome};
+use crate::settings::InForce;
 
 struct Server {
     address: SocketAddr,
@@ -26,6 +31,13 @@ struct Server {
     stopping: CancellationToken,
     stop: CancellationToken,
     task: JoinHandle<()>,
+}
+
+fn in_force() -> InForce {
+    let trigger = |name: &str| json!({"name": name, "patterns": [name]});
+    let triggers = ["a", "b", "c"].map(trigger);
+    let config = testing::config(json!({"testing": {"dry_run": true}, "triggers": triggers}));
+    watch::channel(Rules::new(Arc::new(config))).1
 }
 
 /// A server that is ready, with the link up.
@@ -49,12 +61,8 @@ async fn server_with(host: &str, change: impl FnOnce(&mut HttpState)) -> Server 
             instance_id: "7f9c24e8".to_owned(),
             started: clock.now(),
         },
-        facts: Facts {
-            personality: "CynthiaRothbot".to_owned(),
-            default_provider: "local".to_owned(),
-            dry_run: true,
-            triggers_configured: 3,
-        },
+        in_force: in_force(),
+        contexts: ContextLog::default(),
         health: health.clone(),
         clock,
         ready: is_ready,
@@ -211,6 +219,7 @@ async fn health_has_every_key_that_it_ever_had() {
     server.health.message_malformed("no payload");
     server.health.user_answered(&Username::new("bob"));
     server.health.media_changed();
+    server.health.change_dropped();
 
     let document = server.document().await;
     for (key, expected) in [
@@ -242,6 +251,7 @@ async fn health_has_every_key_that_it_ever_had() {
         ("conditions_dropped", "0"),
         ("ignored", r#"{"own":1,"spam":1,"global_minute":1}"#),
         ("malformed", r#"{"no payload":1}"#),
+        ("changes_dropped", "1"),
         (
             "ledger",
             r#"{"fired":6,"sent":1,"silenced":{"user_hour":1,"rejected_short":1,"rejected_repetition":1},"failed":1,"in_doubt":0,"abandoned":0,"in_flight":1}"#,

@@ -11,7 +11,7 @@ const UNHEARD: u32 = 3;
 /// So many in a row that were neither answered nor heard tell that nobody is there.
 const NEVER: u32 = 5;
 /// The most lines whose echo is waited for.
-const WAITING: usize = 64;
+pub const WAITING: usize = 64;
 
 /// What is known of one room's hearing.
 #[derive(Debug, Default)]
@@ -34,6 +34,7 @@ struct Line {
     said: Duration,
     /// Its words, without white space.
     words: String,
+    correlation_id: String,
     /// Whether the robot said that it has it.
     is_answered: bool,
 }
@@ -44,18 +45,24 @@ pub struct Said(u64);
 
 impl Hearing {
     /// A line was handed to the robot, `now` since start. Lines are said one after the other.
-    pub fn said(&mut self, now: Duration, text: &str) -> Said {
+    pub fn said(&mut self, now: Duration, text: &str, correlation_id: &str) -> Said {
         self.judge(now);
         if self.waiting.len() == WAITING {
             self.give_up_on_oldest();
         }
         self.last_line += 1;
         let name = Said(self.last_line);
-        self.waiting.push_back(Line { name, said: now, words: without_space(text), is_answered: false });
+        self.waiting.push_back(Line {
+            name,
+            said: now,
+            words: without_space(text),
+            correlation_id: correlation_id.to_owned(),
+            is_answered: false,
+        });
         name
     }
 
-    /// The robot says that it has a line.
+    /// The robot answered to a line.
     pub fn answered(&mut self, line: Said) {
         self.unanswered = 0;
         if let Some(line) = self.waiting.iter_mut().find(|waiting| waiting.name == line) {
@@ -63,21 +70,25 @@ impl Hearing {
         }
     }
 
-    /// Nobody got a line: it is not waited for.
-    pub fn not_said(&mut self, line: Said) {
+    /// A line is not waited for: nobody got it, or its echo can't be known.
+    pub fn forget(&mut self, line: Said) {
         self.waiting.retain(|waiting| waiting.name != line);
     }
 
+    /// No line is waited for: for a while no echo could be heard.
+    pub fn forget_all(&mut self) {
+        self.waiting.clear();
+    }
+
     /// A line of ours appeared in the room. Rooms change words, so a text that we don't know stands for
-    /// the oldest line; what was said before the line that is heard won't come any more.
-    pub fn heard(&mut self, text: &str) {
+    /// the oldest line; what was said before the line that is heard won't come any more. Returns the
+    /// line's correlation id; `None` when none was waited for.
+    pub fn heard(&mut self, text: &str) -> Option<String> {
         let words = without_space(text);
-        let heard = self.waiting.iter().position(|line| line.words == words);
-        self.waiting.drain(..heard.map_or(0, |at| at + 1));
-        if heard.is_none() {
-            self.waiting.pop_front();
-        }
+        let at = self.waiting.iter().position(|line| line.words == words).unwrap_or(0);
+        let heard = self.waiting.drain(..(at + 1).min(self.waiting.len())).next_back();
         (self.unheard, self.unanswered, self.has_heard) = (0, 0, true);
+        heard.map(|line| line.correlation_id)
     }
 
     /// What is wrong with the room's hearing; `None` when nothing is.
@@ -131,7 +142,7 @@ mod tests {
     /// Lines said at these seconds, none heard in between; whether the robot answers.
     fn say(hearing: &mut Hearing, seconds: impl IntoIterator<Item = u64>, is_answered: bool) {
         for second in seconds {
-            let line = hearing.said(at(second), &format!("line {second}"));
+            let line = hearing.said(at(second), &format!("line {second}"), &second.to_string());
             if is_answered {
                 hearing.answered(line);
             }
@@ -191,8 +202,8 @@ mod tests {
         say(&mut hearing, [0], true);
         hearing.heard("line 0");
         for second in [20, 21, 22, 23] {
-            let line = hearing.said(at(second), "hello");
-            hearing.not_said(line);
+            let line = hearing.said(at(second), "hello", "id");
+            hearing.forget(line);
         }
         assert_eq!((hearing.complaint(at(100)), hearing.next_change()), (None, None));
     }
@@ -201,11 +212,11 @@ mod tests {
     fn an_echo_whose_words_the_room_changed_stands_for_the_oldest_line() {
         let mut hearing = Hearing::default();
         say(&mut hearing, [0, 1], true);
-        hearing.heard("something else");
+        assert_eq!(hearing.heard("something else").as_deref(), Some("0"));
         assert_eq!(hearing.next_change(), Some(at(11)));
-        hearing.heard("l i n e 1");
+        assert_eq!(hearing.heard("l i n e 1").as_deref(), Some("1"));
         assert_eq!(hearing.next_change(), None);
-        hearing.heard("nobody waits for it");
+        assert_eq!(hearing.heard("nobody waits for it"), None);
         assert_eq!(hearing.next_change(), None);
     }
 
@@ -213,15 +224,25 @@ mod tests {
     fn an_echo_tells_that_what_was_said_before_it_will_not_come() {
         let mut hearing = Hearing::default();
         say(&mut hearing, [0, 1, 2], true);
-        hearing.heard("line 1");
+        assert_eq!(hearing.heard("line 1").as_deref(), Some("1"));
         assert_eq!(hearing.next_change(), Some(at(12)));
+    }
+
+    #[test]
+    fn what_was_said_while_no_echo_could_be_heard_is_no_reason_to_complain() {
+        let mut hearing = Hearing::default();
+        say(&mut hearing, [0], true);
+        hearing.heard("line 0");
+        say(&mut hearing, [20, 21, 22], true);
+        hearing.forget_all();
+        assert_eq!((hearing.complaint(at(100)), hearing.next_change()), (None, None));
     }
 
     #[test]
     fn what_is_waited_for_is_bounded() {
         let mut hearing = Hearing::default();
         for _ in 0..10_000 {
-            hearing.said(at(0), "hello");
+            hearing.said(at(0), "hello", "id");
         }
         assert_eq!(hearing.waiting.len(), WAITING);
     }

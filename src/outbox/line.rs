@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::before::{Before, Verdict, Words};
 use crate::clock::Moment;
+use crate::config::Validation;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 
 /// What became of one line.
@@ -27,6 +29,8 @@ pub enum LineOutcome {
 pub struct Batch {
     /// The lines, in order; not empty.
     pub parts: Vec<String>,
+    /// What they are.
+    pub words: Words,
     /// Of the message that is answered.
     pub correlation_id: String,
     /// When the reply was handed over, since start.
@@ -65,6 +69,8 @@ struct OpenBatch {
     outstanding: usize,
     worst: LineOutcome,
     spoken: Option<Moment>,
+    /// What the lines are; none once the room was told.
+    words: Option<Words>,
     correlation_id: String,
     respond: oneshot::Sender<ReplyEnd>,
     _places: OwnedSemaphorePermit,
@@ -94,6 +100,7 @@ pub struct Lines {
     next_batch: u64,
     waiting: VecDeque<Line>,
     open: HashMap<u64, OpenBatch>,
+    before: Before,
 }
 
 impl Lines {
@@ -112,6 +119,7 @@ impl Lines {
                 outstanding,
                 worst: LineOutcome::Sent,
                 spoken: None,
+                words: Some(batch.words),
                 correlation_id: batch.correlation_id,
                 respond: batch.respond,
                 _places: batch.places,
@@ -122,6 +130,28 @@ impl Lines {
     /// The first line that waits.
     pub fn front(&mut self) -> Option<&mut Line> {
         self.waiting.front_mut()
+    }
+
+    /// Whether the first line may be said now. A reply is judged as a whole, at its first line, by what
+    /// the room was told before.
+    pub fn judge(&self, now: Duration, settings: &Validation) -> Verdict {
+        let words_of = |batch| self.open.get(batch).and_then(|open| open.words.as_ref());
+        let first = self.waiting.front().filter(|line| line.part == 0);
+        let Some((batch, words)) = first.and_then(|line| Some((line.batch, words_of(&line.batch)?))) else {
+            return Verdict::Say;
+        };
+        // Replies keep their order, so all lines of those before it are out.
+        let under_way = self.open.keys().filter(|other| **other < batch).filter_map(words_of);
+        self.before.judge(now, settings, words, under_way)
+    }
+
+    /// Ends the reply whose line is the first with this outcome. Its lines are not said.
+    pub fn reject(&mut self, outcome: ReplyOutcome) {
+        let Some(batch) = self.waiting.front().map(|line| line.batch) else { return };
+        self.waiting.retain(|line| line.batch != batch);
+        if let Some(open) = self.open.remove(&batch) {
+            let _ = open.respond.send(ReplyEnd::silent(outcome));
+        }
     }
 
     /// Takes the first line off, to be said.
@@ -154,6 +184,11 @@ impl Lines {
         let Some(open) = self.open.get_mut(&line.batch) else { return };
         open.outstanding = open.outstanding.saturating_sub(1);
         open.take(outcome, line.spoken);
+        if let Some(spoken) = open.spoken
+            && let Some(words) = open.words.take()
+        {
+            self.before.told(spoken.elapsed, words);
+        }
         if open.outstanding == 0
             && let Some(open) = self.open.remove(&line.batch)
         {

@@ -1,77 +1,45 @@
 //! Sending: one outbox a room. It keeps the gaps, keeps a reply's lines together, speaks only on
 //! a fresh proof of the link, and never says a line twice.
 
+mod before;
+mod ears;
+mod handle;
 pub mod heard;
 pub mod line;
+mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
-use uuid::Uuid;
+use tracing::{info, warn};
 
-use crate::bus::wire::{self, Identity};
-use crate::bus::{Bus, PublishError, Reply, subjects};
+use crate::bus::Bus;
+use crate::bus::wire::Identity;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decider::DeciderHandle;
-use crate::health::{Component, HealthMonitor, Progress};
+use crate::health::{Component, HealthMonitor, LineFate, Progress};
 use crate::names::RoomName;
-use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::robot::RoomRobot;
-use line::{Batch, Line, LineOutcome, Lines};
+use crate::settings::InForce;
+use before::Verdict;
+use ears::Ears;
+use line::{Batch, Lines};
+use sending::Answers;
 
-/// How long the robot has to answer.
-const ROBOT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait for the round trip behind a line that nobody answered.
-const PROOF_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an overflow keeps the component unhealthy.
-const OVERFLOW_LASTS: Duration = Duration::from_secs(60);
-/// When no robot is there, the line is tried again after this long.
-const NO_RESPONDERS_PAUSE: Duration = Duration::from_secs(1);
-
-/// Where a room's replies are handed in. Cheap to clone.
-#[derive(Clone)]
-pub struct OutboxHandle {
-    room: RoomName,
-    batches: mpsc::Sender<Batch>,
-    places: Arc<Semaphore>,
-    clock: Clock,
-    health: HealthMonitor,
-}
-
-impl OutboxHandle {
-    /// Hands in a reply and waits for what becomes of it.
-    pub async fn say(&self, parts: Vec<String>, correlation_id: String) -> ReplyEnd {
-        let wanted = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let Ok(places) = self.places.clone().try_acquire_many_owned(wanted) else {
-            let why = format!("{}: full", self.room.channel());
-            let key = format!("overflow {}", self.room);
-            let now = self.clock.now();
-            self.health.condition(now, Component::Outbox, key, Some(why), Some(OVERFLOW_LASTS));
-            return ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
-        };
-        let (respond, outcome) = oneshot::channel();
-        let handed_over = self.clock.now().elapsed;
-        let batch = Batch { parts, correlation_id, handed_over, respond, places };
-        if self.batches.send(batch).await.is_err() {
-            return ReplyEnd::silent(ReplyOutcome::Abandoned);
-        }
-        outcome.await.unwrap_or(ReplyEnd::silent(ReplyOutcome::Failed(Reason::Internal)))
-    }
-}
+pub use before::Words;
+pub use handle::OutboxHandle;
 
 /// What the outbox of a room needs besides the room.
 #[derive(Clone)]
 pub struct Tools {
     /// The gaps, the bounds, and what is meant by stale.
-    pub config: Arc<Config>,
+    pub in_force: InForce,
     /// Who is written as the source of a line.
     pub identity: Arc<Identity>,
     /// Where the lines go.
@@ -82,8 +50,17 @@ pub struct Tools {
     pub health: HealthMonitor,
     /// Who must know our lines before their echo comes.
     pub decider: DeciderHandle,
+    /// From then on the room's chat is not heard, so that no echo comes.
+    pub stop_taking: CancellationToken,
     /// Drops what waits.
     pub give_up: CancellationToken,
+}
+
+impl Tools {
+    /// How long a line may wait.
+    fn stale(&self) -> Duration {
+        self.in_force.borrow().config().outbox.stale
+    }
 }
 
 /// The outbox of one room. See [`Outbox::run`].
@@ -91,53 +68,37 @@ pub struct Outbox {
     room: RoomName,
     tools: Tools,
     batches: mpsc::Receiver<Batch>,
+    /// Our own lines as they appear in the room.
+    echoes: mpsc::Receiver<String>,
     robot: RoomRobot,
     lines: Lines,
+    ears: Ears,
     /// When the latest line was handed to the bus, since start.
     last_said: Option<Duration>,
     robot_has_answered: bool,
-    /// Whether the latest line found no robot: then they are tried one at a time, so that none
-    /// overtakes another when the robot comes.
-    nobody_there: bool,
+    /// Whether the next line waits until no line is out: because the latest found no robot, so that
+    /// none overtakes another when the robot comes; or because it hangs on what is out.
+    one_at_a_time: bool,
     progress: Progress,
-}
-
-/// A line and what came of it.
-struct Answered {
-    line: Line,
-    outcome: Result<Said, PublishError>,
-}
-
-enum Said {
-    Answered(Vec<u8>),
-    NoResponders,
-    TimedOut { proven: bool },
 }
 
 impl Outbox {
     /// An outbox and where to hand replies in.
     pub fn new(room: RoomName, tools: Tools, robot: RoomRobot) -> (Self, OutboxHandle) {
-        let capacity = tools.config.outbox.max_lines;
-        let (sender, batches) = mpsc::channel(capacity.max(1));
-        let places = Arc::new(Semaphore::new(capacity));
-        let handle = OutboxHandle {
-            room: room.clone(),
-            batches: sender,
-            places,
-            clock: tools.clock,
-            health: tools.health.clone(),
-        };
+        let (handle, batches, echoes) = OutboxHandle::new(&room, &tools);
         let progress = tools.health.progress(Component::Outbox);
-        let lines = Lines::default();
+        let ears = Ears::new(room.clone(), tools.clone());
         let outbox = Self {
             room,
             tools,
             batches,
+            echoes,
             robot,
-            lines,
+            lines: Lines::default(),
+            ears,
             last_said: None,
             robot_has_answered: false,
-            nobody_there: false,
+            one_at_a_time: false,
             progress,
         };
         (outbox, handle)
@@ -147,12 +108,13 @@ impl Outbox {
     /// until what is left has to be given up.
     pub async fn run(mut self) {
         let give_up = self.tools.give_up.clone();
-        let mut answers: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
+        let mut answers: Answers = FuturesUnordered::new();
         let mut open = true;
         while open || !self.lines.is_empty() {
             let now = self.tools.clock.now().elapsed;
             self.progress.end();
-            let stale = self.lines.drop_stale(now, self.tools.config.outbox.stale);
+            self.ears.judge();
+            let stale = self.lines.drop_stale(now, self.tools.stale());
             if stale > 0 {
                 warn!(room = %self.room, lines = stale, "lines waited too long and are dropped (stale)");
             }
@@ -160,18 +122,30 @@ impl Outbox {
                 biased;
                 () = give_up.cancelled() => return self.give_up(answers),
                 Some(answered) = answers.next() => self.answered(answered),
+                Some(text) = self.echoes.recv() => self.ears.heard(&text),
                 batch = self.batches.recv(), if open => match batch {
                     Some(batch) => self.lines.push(batch),
                     None => open = false,
                 },
                 ready = Self::ready(
                     &mut self.lines, &mut self.robot, &self.tools, self.last_said
-                ), if !self.nobody_there || answers.is_empty() => {
-                    if ready && let Some(line) = self.lines.pop() {
-                        answers.push(self.say(line));
+                ), if !self.one_at_a_time || answers.is_empty() => {
+                    if ready {
+                        self.take_turn(&mut answers);
                     }
                 }
+                () = self.ears.next_change() => {}
             }
+        }
+    }
+
+    /// The first line's turn has come.
+    fn take_turn(&mut self, answers: &mut Answers) {
+        let rules = self.tools.in_force.borrow().clone();
+        match self.lines.judge(self.tools.clock.now().elapsed, &rules.config().validation) {
+            Verdict::Say => answers.extend(self.lines.pop().map(|line| self.say(line))),
+            Verdict::Wait => self.one_at_a_time = true,
+            Verdict::Reject(outcome) => self.lines.reject(outcome),
         }
     }
 
@@ -186,11 +160,11 @@ impl Outbox {
     ) -> bool {
         let Some(line) = lines.front() else { return std::future::pending().await };
         let due = *line.due.get_or_insert_with(|| {
-            let gap = gap(&tools.config, line.part > 0, rand::random::<f64>());
+            let gap = gap(tools.in_force.borrow().config(), line.part > 0, rand::random::<f64>());
             last_said.map_or(line.handed_over, |last| line.handed_over.max(last + gap))
         });
         let now = tools.clock.now().elapsed;
-        let stale_in = (line.handed_over + tools.config.outbox.stale).saturating_sub(now);
+        let stale_in = (line.handed_over + tools.stale()).saturating_sub(now);
         let may_speak = async {
             sleep(due.saturating_sub(tools.clock.now().elapsed)).await;
             robot.in_the_room().await;
@@ -199,107 +173,8 @@ impl Outbox {
         timeout(stale_in, may_speak).await.is_ok()
     }
 
-    /// Hands a line to the bus. What it returns resolves when it is known what became of it; the
-    /// next line doesn't wait for that.
-    fn say(&mut self, mut line: Line) -> BoxFuture<'static, Answered> {
-        let now = self.tools.clock.now();
-        self.progress.begin(now);
-        self.last_said = Some(now.elapsed);
-        line.spoken = Some(now);
-        self.tools.decider.said(self.room.clone(), line.text.clone());
-        let correlation_id = self.lines.correlation_id(line.batch).map(str::to_owned);
-        let payload =
-            wire::say(&self.tools.identity, &self.room, &line.text, &Uuid::new_v4().to_string(), now);
-        let (bus, clock) = (self.tools.bus.clone(), self.tools.clock);
-        Box::pin(async move {
-            let (asked, connection) = (clock.now().elapsed, bus.link().connection);
-            let subject = subjects::ROBOT_COMMAND;
-            let reply = bus.request(subject, payload, correlation_id.as_deref(), ROBOT_TIMEOUT).await;
-            let outcome = match reply {
-                Ok(Reply::Answered(answer)) => Ok(Said::Answered(answer)),
-                Ok(Reply::NoResponders) => Ok(Said::NoResponders),
-                Ok(Reply::TimedOut) => {
-                    // The line was handed over within a second, or never; an early end of the waiting
-                    // proves nothing by itself.
-                    let since = asked + ROBOT_TIMEOUT / 2;
-                    let proven = timeout(PROOF_TIMEOUT, bus.proves(connection, since)).await;
-                    Ok(Said::TimedOut { proven: proven.unwrap_or(false) })
-                }
-                Err(error) => Err(error),
-            };
-            Answered { line, outcome }
-        })
-    }
-
-    fn answered(&mut self, answered: Answered) {
-        let Answered { line, outcome } = answered;
-        self.progress.begin(self.tools.clock.now());
-        self.nobody_there = matches!(outcome, Ok(Said::NoResponders));
-        match outcome {
-            Ok(Said::Answered(answer)) => self.robot_said(&line, &answer),
-            Ok(Said::NoResponders) => {
-                // Proven that nobody got it: the one case in which a line is tried again.
-                self.robot.takes_lines(false);
-                self.put_back(line, NO_RESPONDERS_PAUSE);
-            }
-            Ok(Said::TimedOut { proven }) if proven && !self.robot_has_answered => {
-                self.settle(&line, LineOutcome::Sent);
-            }
-            Ok(Said::TimedOut { .. }) => {
-                if self.robot_has_answered {
-                    self.robot_is(Some("no answer to a line; is it the right room?".to_owned()));
-                }
-                self.settle(&line, LineOutcome::InDoubt);
-            }
-            Err(PublishError::LinkDown) => self.put_back(line, Duration::ZERO),
-            Err(error) => {
-                warn!(room = %self.room, %error, "a line could not be handed over");
-                self.settle(&line, LineOutcome::Failed);
-            }
-        }
-    }
-
-    fn robot_said(&mut self, line: &Line, answer: &[u8]) {
-        self.robot_has_answered = true;
-        self.robot.takes_lines(true);
-        match wire::robot_answer(answer) {
-            Ok(()) => {
-                self.robot_is(None);
-                self.settle(line, LineOutcome::Sent);
-            }
-            Err(error) => {
-                warn!(room = %self.room, error, "the robot refused a line");
-                self.robot_is(Some(format!("refuses lines: {error}")));
-                self.settle(line, LineOutcome::Failed);
-            }
-        }
-    }
-
-    fn put_back(&mut self, mut line: Line, pause: Duration) {
-        line.due = Some(self.tools.clock.now().elapsed + pause);
-        self.lines.put_back(line);
-    }
-
-    fn settle(&mut self, line: &Line, outcome: LineOutcome) {
-        let correlation_id = self.lines.correlation_id(line.batch).unwrap_or_default();
-        match outcome {
-            LineOutcome::InDoubt => warn!(
-                room = %self.room, correlation_id, "a line was handed to the bus, but nothing proves that the robot got it"
-            ),
-            _ => debug!(room = %self.room, correlation_id, ?outcome, "line settled"),
-        }
-        self.lines.settle(line, outcome);
-    }
-
-    /// Tells health how the robot takes our lines in this room.
-    fn robot_is(&self, unhealthy_because: Option<String>) {
-        let message = unhealthy_because.map(|why| format!("{}: {why}", self.room.channel()));
-        let key = format!("say {}", self.room);
-        self.tools.health.condition(self.tools.clock.now(), Component::Robot, key, message, None);
-    }
-
     /// Ends now. What was handed over without an answer is in doubt, what waits is abandoned.
-    fn give_up(mut self, answers: FuturesUnordered<BoxFuture<'static, Answered>>) {
+    fn give_up(mut self, answers: Answers) {
         self.batches.close();
         while let Ok(batch) = self.batches.try_recv() {
             self.lines.push(batch);
@@ -307,6 +182,7 @@ impl Outbox {
         let abandoned = self.lines.abandon();
         let in_doubt = answers.len();
         drop(answers);
+        (0..in_doubt).for_each(|_| self.tools.health.line(LineFate::InDoubt));
         self.lines.doubt_the_rest(self.tools.clock.now());
         if abandoned + in_doubt > 0 {
             info!(room = %self.room, abandoned, in_doubt, "lines given up");

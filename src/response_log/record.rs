@@ -18,7 +18,7 @@ pub struct Course {
     pub prompt: Option<Prompt>,
     /// What it answered.
     pub answer: Option<Answer>,
-    /// The lines that came of it.
+    /// The lines that came of it; those of the fallback message where one was said instead.
     pub lines: Vec<String>,
 }
 
@@ -39,7 +39,9 @@ pub struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     full_prompt: Option<String>,
     llm_response: Option<&'a str>,
+    /// The lines for the room. Of a reply with the reason "fallback" those of the fallback message.
     formatted_parts: &'a [String],
+    /// Whether the answer was said; a fallback message is none.
     response_sent: bool,
     provider: Option<&'a str>,
     model: Option<&'a str>,
@@ -76,6 +78,16 @@ struct Details {
     detail: String,
 }
 
+impl RateLimit {
+    fn allowed() -> Self {
+        Self { allowed: true, reason: "allowed", retry_after: 0, details: Details::default() }
+    }
+
+    fn held_back(reason: Reason) -> Self {
+        Self { allowed: false, reason: reason.as_str(), ..Self::allowed() }
+    }
+}
+
 impl<'a> Record<'a> {
     /// Of a reply that was begun.
     pub fn of_reply(now: Moment, plan: &'a ReplyPlan, course: &'a Course, outcome: ReplyOutcome) -> Self {
@@ -102,6 +114,10 @@ impl<'a> Record<'a> {
                 total: tokens.total,
             }),
             latency_ms: answer.map(|answer| u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX)),
+            rate_limit: match reason {
+                Some(limit) if limit.is_spend_limit() => RateLimit::held_back(limit),
+                _ => RateLimit::allowed(),
+            },
             reason: reason.map(Reason::as_str),
             ..Self::begun(now, &plan.room, &plan.trigger, &plan.correlation_id, outcome)
         }
@@ -125,10 +141,9 @@ impl<'a> Record<'a> {
             input_message: message.map_or("", |message| &message.text),
             cleaned_message: &fired.message,
             rate_limit: RateLimit {
-                allowed: false,
-                reason: silence.reason.as_str(),
                 retry_after,
                 details: Details { detail: silence.detail.to_string() },
+                ..RateLimit::held_back(silence.reason)
             },
             reason: Some(silence.reason.as_str()),
             ..Self::begun(now, room, &fired.trigger, &fired.correlation_id, "silenced")
@@ -161,12 +176,7 @@ impl<'a> Record<'a> {
             model: None,
             tokens: None,
             latency_ms: None,
-            rate_limit: RateLimit {
-                allowed: true,
-                reason: "allowed",
-                retry_after: 0,
-                details: Details::default(),
-            },
+            rate_limit: RateLimit::allowed(),
             outcome,
             reason: None,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::parts::Common;
 use crate::bus::link::LinkKeeper;
@@ -14,18 +14,26 @@ use crate::decider::{DeciderHandle, DeciderLoop, RoomQueue};
 use crate::intake::Intake;
 use crate::llm::Router;
 use crate::names::RoomName;
+use crate::ops::commands::Pauses;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
+use crate::room_state::{RoomState, RoomStateParts};
+use crate::spend_book::SpendBook;
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
-    /// Intakes, decider, outboxes, response log: in the order in which they end.
+    /// Intakes, decider, what outlives us of the rooms, outboxes, spend writer, response log: in the order
+    /// in which they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
+    /// Which rooms are paused.
+    pub pauses: Pauses,
+    /// Whether the decider knows all that can be known of the rooms at our start.
+    pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
     pub robot_watch: RobotWatch,
     /// Reads the operator's templates.
@@ -40,8 +48,13 @@ impl Chat {
         keeper: &mut LinkKeeper,
         robot_notices: mpsc::Receiver<RobotNotice>,
     ) -> Self {
-        let Common { config, identity, clock, health, bus, shutdown } = common;
-        let (decider_loop, decider, queues) = DeciderLoop::new(config.clone(), *clock, health.clone());
+        let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
+        let (spend, spend_writer) = SpendBook::open(config, *clock);
+        let (room_state, memory) = RoomState::new();
+        let pauses = Pauses::new(config.rooms.clone(), &config.state_dir);
+        let (mut decider_loop, decider, queues) =
+            DeciderLoop::new(in_force.clone(), spend.clone(), *clock, health.clone(), memory);
+        pauses.restore(clock.now(), decider_loop.decider(), health);
         let (robot_watch, robots) = RobotWatch::new(
             &config.rooms,
             bus.clone(),
@@ -53,30 +66,26 @@ impl Chat {
         let (outboxes, handles) = outboxes(
             robots,
             &Tools {
-                config: config.clone(),
+                in_force: in_force.clone(),
                 identity: identity.clone(),
                 bus: bus.clone(),
                 clock: *clock,
                 health: health.clone(),
                 decider: decider.clone(),
+                stop_taking: shutdown.stop_taking.clone(),
                 give_up: shutdown.give_up.clone(),
             },
         );
-        let router = Router::new(
-            &config.llm_providers,
-            &config.default_provider_priority,
-            config.retry_strategy.clone(),
-            config.circuit_breaker.clone(),
-            health.clone(),
-            *clock,
-        );
-        let warm_up = router.clone();
+        let router = Router::new(config, spend, health.clone(), *clock);
+        let warm_up = router.warm_up().boxed();
         let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
         let (log, log_writer) = ResponseLog::new(&config.testing, *clock, health.clone());
         let tools = ReplyTools {
             templates,
             clock: *clock,
             log,
+            contexts: contexts.clone(),
+            bus: bus.clone(),
             router,
             outboxes: Arc::new(handles),
             give_up: shutdown.give_up.clone(),
@@ -84,14 +93,26 @@ impl Chat {
 
         let mut tasks = intakes(common, queues, keeper);
         tasks.push(spawn("decider", shutdown, decider_loop.run(tools, shutdown.clone())));
+        let (loaded, state_loaded) = watch::channel(false);
+        let parts = RoomStateParts {
+            config: config.clone(),
+            bus: bus.clone(),
+            decider: decider.clone(),
+            loaded,
+            stop_taking: shutdown.stop_taking.clone(),
+        };
+        tasks.push(spawn("room state", shutdown, room_state.run(parts)));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
+        tasks.push(spawn("spend writer", shutdown, spend_writer.run()));
         tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
         Self {
             tasks,
             decider,
+            pauses,
+            state_loaded,
             robot_watch,
             templates: template_reader.run().boxed(),
-            warm_up: async move { warm_up.warm_up().await }.boxed(),
+            warm_up,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The parts that the service is put together from.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -10,19 +9,28 @@ use uuid::Uuid;
 
 use super::ServiceError;
 use crate::bus::link::LinkKeeper;
-use crate::bus::wire::{About, Endpoint, Endpoints, Identity, Model};
+use crate::bus::wire::Identity;
 use crate::bus::{Bus, subjects};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::context_log::ContextLog;
+use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
 use crate::lifecycle::control::{self, Control, Listeners};
-use crate::ops::http::{Facts, HttpState};
+use crate::ops::commands::{Commands, Pauses};
+use crate::ops::http::HttpState;
+use crate::settings::{InForce, SettingsHandle};
 use crate::shutdown::Shutdown;
 use crate::tasks::{Task, spawn};
 
 /// What nearly every part needs.
 pub(super) struct Common {
+    /// What was in force at the start: for what only a restart changes.
     pub config: Arc<Config>,
+    /// What is in force.
+    pub in_force: InForce,
+    /// What providers were asked lately.
+    pub contexts: ContextLog,
     pub identity: Arc<Identity>,
     pub clock: Clock,
     pub health: HealthMonitor,
@@ -56,55 +64,15 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
     }
 }
 
-/// What is said about us: only what is there, and only where others reach it.
-pub(super) fn about(config: &Config, http: Option<SocketAddr>) -> About {
-    let endpoints = http.and_then(|address| endpoints(config, address));
-    let mut features = vec!["chat"];
-    if endpoints.is_some() {
-        features.push("http");
-    }
-    About {
-        personality: config.personality.character_name.clone(),
-        providers: config
-            .llm_providers
-            .iter()
-            .map(|provider| Model { name: provider.name.clone(), model: provider.model.clone() })
-            .collect(),
-        triggers_loaded: config.triggers.len(),
-        channels: config.rooms.clone(),
-        features,
-        heartbeat_interval_seconds: config.service.heartbeat_interval.as_secs(),
-        endpoints,
-    }
-}
-
-fn endpoints(config: &Config, bound: SocketAddr) -> Option<Endpoints> {
-    let advertised = config.metrics.advertise.as_ref().and_then(|advertise| {
-        let (host, port) = advertise.rsplit_once(':')?;
-        Some((Some(host.to_owned()), port.parse().ok()?))
-    });
-    let (host, port) = match advertised {
-        Some(advertised) => advertised,
-        None if bound.ip().to_canonical().is_loopback() => return None,
-        None => (None, bound.port()),
-    };
-    let path = config.metrics.health_path.clone();
-    Some(Endpoints { health: Endpoint { host, port, path }, metrics: None })
-}
-
 /// What the HTTP pages are made of.
 pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>) -> HttpState {
-    let Common { config, identity, clock, health, shutdown, .. } = common;
+    let Common { config, in_force, contexts, identity, clock, health, shutdown, .. } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
     HttpState {
         identity: (**identity).clone(),
-        facts: Facts {
-            personality: config.personality.character_name.clone(),
-            default_provider: config.default_provider.to_string(),
-            dry_run: config.testing.dry_run,
-            triggers_configured: config.triggers.len(),
-        },
+        in_force: in_force.clone(),
+        contexts: contexts.clone(),
         health: health.clone(),
         clock: *clock,
         ready,
@@ -113,6 +81,35 @@ pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>) -> HttpS
         token: config.metrics.token.clone(),
         own_hosts: own_hosts.into_iter().flatten().collect(),
     }
+}
+
+/// What follows commands: on the subject that all bots share, and on our own where that is another.
+pub(super) fn commands(
+    common: &Common,
+    keeper: &mut LinkKeeper,
+    settings: SettingsHandle,
+    decider: DeciderHandle,
+    pauses: Pauses,
+) -> Task {
+    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
+    let mut subjects = vec![subjects::LLM_COMMAND.to_owned(), subjects::command(&identity.service)];
+    subjects.dedup();
+    let subscriptions = subjects
+        .into_iter()
+        .map(|subject| keeper.subscribe(subject, config.limits.max_event_bytes))
+        .collect();
+    let commands = Commands {
+        identity: identity.clone(),
+        settings,
+        in_force: in_force.clone(),
+        decider,
+        pauses,
+        contexts: contexts.clone(),
+        health: health.clone(),
+        bus: bus.clone(),
+        clock: *clock,
+    };
+    spawn("commands", shutdown, commands.run(subscriptions))
 }
 
 /// One task for each control subject.

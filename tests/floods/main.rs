@@ -2,16 +2,18 @@
 //!
 //! Apart from the other stories, and one after the other: a flood takes the whole machine.
 
+mod rooms;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use kryten_testkit::recorder::Message;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Exit, Result, Room, within};
+use kryten_testkit::{Exit, Result, within};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The daemon under test.
@@ -169,50 +171,6 @@ async fn huge_events_are_dropped_unread_and_cost_no_memory() -> Result {
     let grown = peak.max(world.daemon.resident_bytes()?).saturating_sub(before) / MEBIBYTE;
     println!("2,000 events of 300 KB: grown by {grown} MiB");
     assert!(grown < 64, "grown by {grown} MiB");
-    Ok(())
-}
-
-#[tokio::test]
-async fn ten_thousand_lines_a_second_in_one_room_leave_another_rooms_mention_alone() -> Result {
-    let _turn = turn().await;
-    let rooms = [Room::new("cytu.be", "Lounge"), Room::new("cytu.be", "Attic")];
-    let world = World::of(BINARY).rooms(rooms.clone()).start().await?;
-    let lines: Vec<String> = (0..20_000)
-        .map(|number| {
-            let user = format!("user{}", number % 500);
-            let line = kryten_testkit::chat::line(&user, &format!("line {number}"));
-            rooms[0].envelope("chatmsg", line).to_string()
-        })
-        .collect();
-    let began = Instant::now();
-    let flooding = world.flood(20_000, Some(10_000), |number| {
-        (rooms[0].subject("chatmsg"), lines[usize::try_from(number).unwrap_or_default()].clone())
-    });
-    let question = async {
-        // In the middle of it.
-        let busy = |health: &Value| health["messages_processed"].as_u64() > Some(1_000);
-        world.wait_for_health(SOON, busy).await?;
-        let (asked, mark) = (Instant::now(), world.robot.says.mark());
-        world.robot.chat_in(&rooms[1], "bob", "Cynthia, is it quiet here?").await?;
-        let said = world.robot.wait_for_say(mark, SOON, |said| said.room == rooms[1]).await?;
-        Ok(said.at - asked)
-    };
-    let (flooded, answered) = tokio::try_join!(async { flooding.await.map(|()| began.elapsed()) }, question)?;
-    println!("20,000 lines in {flooded:?}; another room's mention answered after {answered:?}");
-    assert!(answered < Duration::from_secs(2), "answered after {answered:?}");
-    // All were read; or what was dropped is told.
-    let seen = |health: &Value| {
-        health["messages_processed"].as_u64() >= Some(20_001)
-            || health["components"]["nats"]["message"]
-                .as_str()
-                .is_some_and(|why| why.contains("slow consumer"))
-    };
-    world.wait_for_health(SOON, seen).await?;
-    let ledger = world.ledger().await?;
-    assert_eq!((&ledger["sent"], &ledger["fired"]), (&json!(1), &json!(1)), "{ledger}");
-    let mark = world.recorder.mark();
-    world.wait_for_beat(mark, SOON, |beat| beat.text("/health") != "failing").await?;
-    assert!(world.daemon.resident_bytes()? < 200 * MEBIBYTE);
     Ok(())
 }
 

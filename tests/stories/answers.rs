@@ -1,7 +1,8 @@
 //! From a provider's answer to lines: what is taken off, what is rejected, and where it is cut.
 
+use kryten_testkit::provider::Request;
 use kryten_testkit::world::{Builder, SOON, World};
-use kryten_testkit::{Behaviour, Result};
+use kryten_testkit::{Behaviour, Manner, Mark, Result, Room};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -39,6 +40,10 @@ async fn no_line_begins_as_a_command_or_holds_what_is_no_text() -> Result {
         ("one line\n/clear\r\n!kick all", "one line /clear !kick all"),
         ("a\u{0}\u{7} bell\u{1b}[31m and a\ttab", "a bell[31m and a tab"),
         ("\n\n  /\n/  /me is here again", "me is here again"),
+        ("  \t /kick everyone at once", "kick everyone at once"),
+        ("\u{2060}\u{200d}/kick \u{200b}everyone", "kick everyone"),
+        // The room knows commands by the plain mark alone.
+        ("\u{ff0f}kick everyone at once", "\u{ff0f}kick everyone at once"),
         ("$5 and ...so on, that is fine", "$5 and ...so on, that is fine"),
     ] {
         world.provider().next([Behaviour::answer(answer)]);
@@ -46,7 +51,7 @@ async fn no_line_begins_as_a_command_or_holds_what_is_no_text() -> Result {
         assert_eq!(said.text, line, "{answer:?}");
         assert!(!is_unspeakable(&said.text), "{:?}", said.text);
     }
-    assert_eq!(world.ledger().await?["sent"], 11);
+    assert_eq!(world.ledger().await?["sent"], 14);
     Ok(())
 }
 
@@ -122,5 +127,77 @@ async fn the_answer_goes_out_without_thoughts_and_in_character() -> Result {
     world.provider().next([Behaviour::CutByTokens("A whole sentence. And then it".to_owned())]);
     assert_eq!(world.ask("bob", "and?").await?.text, "A whole sentence.");
     assert_eq!(world.ledger().await?["sent"], 5);
+    Ok(())
+}
+
+const SAME: &str = "The same old story, again and again.";
+
+/// A world in which every answer is the same, and repetitions are looked for.
+async fn of_few_words(config: Value, rooms: &[Room]) -> Result<World> {
+    let checks = json!({ "validation": { "check_repetition": true } });
+    let world = world(config).config(checks).rooms(rooms.to_vec()).start().await?;
+    world.provider().always(Behaviour::answer(SAME));
+    Ok(world)
+}
+
+#[tokio::test]
+async fn an_answer_that_a_room_had_before_is_rejected_in_that_room_only() -> Result {
+    let rooms = [Room::new("cytu.be", "Lounge"), Room::new("cytu.be", "Attic")];
+    // What is rejected gives back what it had reserved, or the other room would get nothing.
+    let world = of_few_words(json!({ "rate_limits": { "global_max_per_hour": 2 } }), &rooms).await?;
+    world.ask("bob", "tell me a story").await?;
+    for (number, answer) in [(1, "<think>Hm.</think>the SAME old story, again and again!"), (2, SAME)] {
+        world.provider().next([Behaviour::answer(answer)]);
+        world.mention("bob", "tell me another").await?;
+        world
+            .wait_for_health(SOON, |health| health["ledger"]["silenced"]["rejected_repetition"] == number)
+            .await?;
+    }
+    let mark = world.robot.says.mark();
+    world.robot.chat_in(&rooms[1], "ann", "Cynthia, tell me a story").await?;
+    let said = world.robot.wait_for_say(mark, SOON, |_| true).await?;
+    assert_eq!((&said.room, &*said.text), (&rooms[1], SAME));
+    let ledger = world.ledger().await?;
+    assert_eq!((&ledger["fired"], &ledger["sent"]), (&json!(4), &json!(2)), "{ledger}");
+    assert_eq!(world.robot.says.count(), 2);
+    let health = world.daemon.health().await?;
+    assert_eq!((&health["validation_failures"], &health["errors_count"]), (&json!(2), &json!(0)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_equal_answers_at_once_one_is_said() -> Result {
+    let world = of_few_words(json!({}), &[Room::new("cytu.be", "Lounge")]).await?;
+    world.provider().next((0..4).map(|_| Behaviour::Hold(SAME.to_owned())));
+    for user in ["ann", "bob", "eve", "joe"] {
+        world.mention(user, "tell me a story").await?;
+    }
+    let mut asked = 0;
+    let fourth = |_: &Request| {
+        asked += 1;
+        asked == 4
+    };
+    world.provider().wait_for_request(Mark::START, SOON, fourth).await?;
+    world.provider().release();
+    let ledger = world.ledger().await?;
+    let silenced = json!({ "rejected_repetition": 3 });
+    assert_eq!((&ledger["fired"], &ledger["sent"], &ledger["silenced"]), (&json!(4), &json!(1), &silenced));
+    assert_eq!(world.robot.says.count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_the_room_never_had_may_be_said_later() -> Result {
+    let world =
+        of_few_words(json!({ "outbox": { "stale_seconds": 1 } }), &[Room::new("cytu.be", "Lounge")]).await?;
+    world.robot.behave(Manner::Refuses("no".to_owned())).await?;
+    world.ask("bob", "tell me a story").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["failed"] == 1).await?;
+    world.robot.behave(Manner::Absent).await?;
+    world.mention("bob", "tell me a story").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["stale"] == 1).await?;
+    world.robot.behave(Manner::Echoes).await?;
+    assert_eq!(world.ask("bob", "tell me a story").await?.text, SAME);
+    assert_eq!(world.ledger().await?["sent"], 1);
     Ok(())
 }

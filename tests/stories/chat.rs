@@ -243,33 +243,6 @@ async fn what_the_listener_drops_is_counted_and_not_answered() -> Result {
 }
 
 #[tokio::test]
-async fn each_rate_limit_silences_the_second_reply_by_its_name() -> Result {
-    for (limit, value, reason) in [
-        ("global_max_per_minute", 1, "global_minute"),
-        ("global_max_per_hour", 1, "global_hour"),
-        ("global_cooldown_seconds", 600, "global_cooldown"),
-        ("user_max_per_hour", 1, "user_hour"),
-        ("user_cooldown_seconds", 600, "user_cooldown"),
-        ("mention_cooldown_seconds", 600, "mention_cooldown"),
-    ] {
-        let world = world(json!({ "rate_limits": { limit: value } })).start().await?;
-        // A reply that does not go out uses nothing up.
-        world.provider().next([Behaviour::Status(500, String::new())]);
-        world.mention("bob", "this fails").await?;
-        world.wait_for_health(SOON, |health| health["ledger"]["failed"] == 1).await?;
-        world.ask("bob", "this is answered").await?;
-        world.mention("bob", "this is too much").await?;
-        world.wait_for_health(SOON, |health| health["ledger"]["silenced"][reason] == 1).await?;
-        let ledger = world.ledger().await?;
-        assert_eq!((&ledger["fired"], &ledger["sent"]), (&json!(3), &json!(1)), "{reason}");
-        assert_eq!(world.daemon.health().await?["rate_limit_hits"], 1);
-        // Limits are no errors.
-        assert_eq!(world.daemon.health().await?["errors_count"], 1);
-    }
-    Ok(())
-}
-
-#[tokio::test]
 async fn an_open_reservation_counts_as_a_reply() -> Result {
     let world = world(one_a_minute()).start().await?;
     world.provider().next([Behaviour::Hold("Patience is a virtue.".to_owned())]);

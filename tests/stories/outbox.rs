@@ -172,15 +172,9 @@ async fn a_line_that_fell_into_a_dying_link_is_in_doubt_also_with_a_robot_that_n
 #[tokio::test]
 async fn while_the_link_is_down_a_reply_is_held_and_then_said() -> Result {
     let mut world = world(json!({})).proxied().start().await?;
-    world.provider().next([Behaviour::Hold("Patience is a virtue.".to_owned())]);
-    world.mention("bob", "are you there?").await?;
-    world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
-    world.provider().release();
-    world.wait_for_health(SOON, |health| health["llm_providers"]["first"] == "ok").await?;
-    assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 1);
+    world.ask_and_hold("bob", "are you there?", "Patience is a virtue.").await?;
+    world.cut_off().await?;
+    world.release_cut_off().await?;
     assert_eq!(world.robot.says.count(), 0);
     world.restart_server().await?;
     world.robot.wait_for_say(Mark::START, SOON, |said| said.text == "Patience is a virtue.").await?;
@@ -193,12 +187,8 @@ async fn while_the_link_is_down_a_reply_is_held_and_then_said() -> Result {
 async fn a_reply_held_for_too_long_is_stale_and_never_said() -> Result {
     let config = json!({ "outbox": { "stale_seconds": 1 } });
     let mut world = world(config).proxied().start().await?;
-    world.provider().next([Behaviour::Hold("Patience is a virtue.".to_owned())]);
-    world.mention("bob", "are you there?").await?;
-    world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
+    world.ask_and_hold("bob", "are you there?", "Patience is a virtue.").await?;
+    world.cut_off().await?;
     world.provider().release();
     world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["stale"] == 1).await?;
     let mark = world.recorder.mark();

@@ -17,13 +17,13 @@ fn file(world: &World) -> PathBuf {
     world.daemon.folder().join("logs/llm-responses.jsonl")
 }
 
-fn records(world: &World) -> Vec<Value> {
+pub fn records(world: &World) -> Vec<Value> {
     let text = std::fs::read_to_string(file(world)).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
 /// Stops the daemon, after which every record is in the file.
-async fn records_at_the_end(world: &World) -> Result<Vec<Value>> {
+pub async fn records_at_the_end(world: &World) -> Result<Vec<Value>> {
     assert_eq!(world.stop().await?, Exit::Code(0));
     Ok(records(world))
 }

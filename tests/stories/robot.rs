@@ -74,6 +74,26 @@ async fn the_say_request_is_exactly_the_golden_one_with_the_names_as_configured(
 }
 
 #[tokio::test]
+async fn a_message_without_an_id_is_given_one_unless_none_is_wanted() -> Result {
+    for is_wanted in [true, false] {
+        let config = json!({ "error_handling": { "generate_correlation_ids": is_wanted } });
+        let world = world(config).start().await?;
+        let requests = Recorder::start_on(world.server.client().await?, "kryten.robot.command").await?;
+        let room = &world.rooms[0];
+        let mut envelope = room.envelope("chatmsg", kryten_testkit::chat::line("bob", "Cynthia, how?"));
+        envelope["correlation_id"] = json!(null);
+        world.robot.publish(&room.subject("chatmsg"), envelope).await?;
+        let said = requests.wait_for("kryten.robot.command", SOON, |_| true).await?;
+        let asked = &world.provider().requests().all()[0];
+        let id = said.header("Kryten-Correlation-Id");
+        assert_eq!(id.is_some_and(|id| id.len() == 36), is_wanted, "{id:?}");
+        assert_eq!(asked.header("x-request-id"), id);
+        ledger_says(&world, "sent").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_line_that_the_robot_takes_is_sent() -> Result {
     let world = world(json!({})).robot(Manner::Mute).start().await?;
     world.ask("bob", "hello").await?;

@@ -18,10 +18,7 @@ const LATE: &str = "Sorry, I had to think about that for a while.";
 /// A world whose provider has just been asked, and holds its answer back.
 async fn mid_call(changes: Value) -> Result<World> {
     let world = World::of(BINARY).config(changes).proxied().start().await?;
-    world.provider().next([Behaviour::Hold(LATE.to_owned())]);
-    let mark = world.provider().requests().mark();
-    world.mention("bob", "what do you think?").await?;
-    world.provider().wait_for_request(mark, SOON, |_| true).await?;
+    world.ask_and_hold("bob", "what do you think?", LATE).await?;
     Ok(world)
 }
 
@@ -235,6 +232,27 @@ async fn req_007_what_is_still_queued_is_refused_and_counted() -> Result {
 }
 
 #[tokio::test]
+async fn req_007_what_was_not_read_yet_is_counted_too() -> Result {
+    let world = World::of(BINARY).start().await?;
+    world.robot.chat("bob", "test-hook stall intake 3").await?;
+    world.wait_until("failing", SOON).await?;
+    for user in ["ann", "carl", "dora"] {
+        world.mention(user, "what do you think?").await?;
+    }
+    // Whatever the robot said before has reached the daemon, too.
+    let mark = world.recorder.mark();
+    world.robot.publish("kryten.service.discovery.poll", json!({})).await?;
+    world.recorder.wait_since(mark, "kryten.service.discovery", SOON, |_| true).await?;
+    world.daemon.terminate()?;
+    let refused = |line: &str| line.contains("not read yet") && line.contains("messages=3");
+    world.daemon.wait_for_log(Mark::START, SOON, refused).await?;
+    let (exit, event) = end(&world).await?;
+    assert_eq!(exit, Exit::Code(0));
+    assert_eq!(event.json["messages_processed"], 4);
+    Ok(())
+}
+
+#[tokio::test]
 async fn req_007_a_sigterm_before_nats_is_up_hopes_for_two_seconds_and_is_no_failure() -> Result {
     let provider = Provider::start().await?;
     let server = kryten_testkit::nats::Server::start().await?;
@@ -253,13 +271,8 @@ async fn req_007_a_sigterm_before_nats_is_up_hopes_for_two_seconds_and_is_no_fai
 #[tokio::test]
 async fn req_007_lines_held_while_nats_is_away_are_counted_as_abandoned() -> Result {
     let world = mid_call(json!({})).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
-    world.provider().release();
-    // The answer is there, and its line waits for the link.
-    world.wait_for_health(SOON, |health| health["llm_providers"]["first"] == "ok").await?;
-    assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 1);
+    world.cut_off().await?;
+    world.release_cut_off().await?;
     let asked = Instant::now();
     world.daemon.terminate()?;
     assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(124));
@@ -274,9 +287,7 @@ async fn req_007_lines_held_while_nats_is_away_are_counted_as_abandoned() -> Res
 #[tokio::test]
 async fn req_007_a_link_that_returns_within_the_hope_still_carries_line_and_farewell() -> Result {
     let world = mid_call(json!({})).await?;
-    world.proxy()?.refuse().await?;
-    world.proxy()?.cut().await?;
-    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
+    world.cut_off().await?;
     world.provider().release();
     world.daemon.terminate()?;
     stopping(&world).await?;

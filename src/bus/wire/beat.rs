@@ -8,7 +8,6 @@ use super::announce::{About, Metadata, metadata};
 use super::base::{Base, Identity, bytes, rounded};
 use crate::clock::iso;
 use crate::health::{ComponentHealth, ProviderHealth, Snapshot, State, cut};
-use crate::names::RoomName;
 
 /// The longest text about a component in a heartbeat, in bytes (REQ-010).
 const COMPONENT_MESSAGE_BYTES: usize = 60;
@@ -20,8 +19,6 @@ pub struct Beat {
     pub rate_limiter_active: bool,
     /// Whether spam detection is on and the decider answers.
     pub spam_detector_active: bool,
-    /// The rooms in which we are told to be silent.
-    pub paused: Vec<RoomName>,
     /// What proves that we work.
     pub proof: Proof,
 }
@@ -59,8 +56,8 @@ struct Status<'a> {
     errors_last_5min: u64,
     errors_last_hour: u64,
     error_rate: f64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    paused: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    paused: &'a [String],
     proof: Milliseconds,
     #[serde(serialize_with = "components")]
     components: &'a [ComponentHealth],
@@ -93,7 +90,7 @@ pub fn heartbeat(identity: &Identity, snapshot: &Snapshot, beat: &Beat) -> Vec<u
             errors_last_5min: snapshot.errors_last_5min,
             errors_last_hour: snapshot.errors_last_hour,
             error_rate: rounded(snapshot.error_rate, 4),
-            paused: beat.paused.iter().map(RoomName::channel).collect(),
+            paused: &snapshot.paused,
             proof: Milliseconds {
                 decider_ms: beat.proof.decider.map(milliseconds),
                 link_ms: beat.proof.link.map(milliseconds),

@@ -20,7 +20,7 @@ pub use announce::{About, Endpoint, Endpoints, Model, Occasion, discovery, start
 pub use base::Identity;
 pub(crate) use base::rounded;
 pub use beat::{Beat, Proof, heartbeat, lifecycle_heartbeat, shutdown};
-pub use receive::{Envelope, EnvelopeError, ForeignBeat, GroupRestart, RobotLifecycle};
+pub use receive::{ForeignBeat, GroupRestart, RobotLifecycle};
 pub use robot::{own_name, robot_answer};
 pub use say::{chat_line, say};
 pub use service::{LONGEST_TEXT_BYTES, ServiceReport};

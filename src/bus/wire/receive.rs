@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::health::cut;
 
-/// A longer id, of a message or of an instance, is none: ids are remembered.
+/// A longer id of an instance is none: ids are remembered.
 const ID_BYTES: usize = 128;
 /// The longest text kept of another instance's host, in bytes.
 const HOSTNAME_BYTES: usize = 64;
@@ -16,56 +15,6 @@ const HOSTNAME_BYTES: usize = 64;
 const RESTART_TEXT_BYTES: usize = 200;
 const DEFAULT_RESTART_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_RESTART_DELAY_SECONDS: f64 = 3600.0;
-
-/// An event of a room, its payload not yet looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Envelope {
-    /// What happened.
-    pub event_name: Option<String>,
-    /// The room's channel.
-    pub channel: Option<String>,
-    /// The room's domain.
-    pub domain: Option<String>,
-    /// When the sender says that it happened.
-    pub timestamp: Option<DateTime<Utc>>,
-    /// The sender's name for this one event.
-    pub correlation_id: Option<String>,
-    /// What happened, in detail: an object or a list, as a rule.
-    pub payload: Value,
-}
-
-/// Why a message is no event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum EnvelopeError {
-    /// The body is not a JSON object.
-    #[error("the body is not a JSON object")]
-    NotAnObject,
-    /// There is no payload.
-    #[error("there is no payload")]
-    NoPayload,
-}
-
-impl Envelope {
-    /// Reads an event.
-    ///
-    /// # Errors
-    /// When there is no payload.
-    pub fn parse(body: &[u8]) -> Result<Self, EnvelopeError> {
-        let mut fields = object(body).ok_or(EnvelopeError::NotAnObject)?;
-        let payload = match fields.remove("payload") {
-            Some(payload) if !payload.is_null() => payload,
-            _ => return Err(EnvelopeError::NoPayload),
-        };
-        Ok(Self {
-            event_name: text(&mut fields, "event_name"),
-            channel: text(&mut fields, "channel"),
-            domain: text(&mut fields, "domain"),
-            timestamp: text(&mut fields, "timestamp").as_deref().and_then(time),
-            correlation_id: id(&mut fields, "correlation_id"),
-            payload,
-        })
-    }
-}
 
 /// What the robot says of its connections.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -112,7 +61,7 @@ impl ForeignBeat {
     pub fn parse(body: &[u8]) -> Self {
         let mut fields = object(body).unwrap_or_default();
         Self {
-            instance_id: id(&mut fields, "instance_id"),
+            instance_id: text(&mut fields, "instance_id").filter(|id| !id.is_empty() && id.len() <= ID_BYTES),
             hostname: text(&mut fields, "hostname").map(|name| one_line(&name, HOSTNAME_BYTES)),
         }
     }
@@ -189,11 +138,4 @@ pub(super) fn id(fields: &mut Map<String, Value>, key: &str) -> Option<String> {
 
 pub(super) fn one_line(text: &str, bytes: usize) -> String {
     cut(text.trim(), bytes).replace(char::is_control, " ")
-}
-
-/// ISO 8601 with an offset; without one it is UTC.
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    let with_offset = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
-    let without = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc());
-    with_offset.or_else(|_| without()).ok()
 }

@@ -8,81 +8,6 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn an_event_is_read_with_all_that_it_says() {
-    let body = br#"{"event_name": "chatmsg", "channel": "MovieNight", "domain": "cytu.be",
-        "timestamp": "2026-11-23T23:57:01.5+01:00", "correlation_id": "abc",
-        "payload": {"msg": "hi"}}"#;
-    let envelope = Envelope::parse(body).expect("an event");
-    assert_eq!(envelope.event_name.as_deref(), Some("chatmsg"));
-    assert_eq!(envelope.channel.as_deref(), Some("MovieNight"));
-    assert_eq!(envelope.domain.as_deref(), Some("cytu.be"));
-    assert_eq!(
-        envelope.timestamp.map(crate::clock::iso).as_deref(),
-        Some("2026-11-23T22:57:01.500000+00:00")
-    );
-    assert_eq!(envelope.correlation_id.as_deref(), Some("abc"));
-    assert_eq!(envelope.payload, serde_json::json!({"msg": "hi"}));
-}
-
-#[test]
-fn an_event_needs_nothing_but_a_payload() {
-    for body in [
-        r#"{"payload": []}"#,
-        r#"{"payload": [], "event_name": 1, "channel": {}, "domain": null, "timestamp": 5, "correlation_id": []}"#,
-        r#"{"payload": [], "timestamp": "yesterday", "correlation_id": ""}"#,
-    ] {
-        let envelope = Envelope::parse(body.as_bytes()).expect("an event");
-        assert_eq!((envelope.event_name, envelope.channel, envelope.domain), (None, None, None), "{body}");
-        assert_eq!((envelope.timestamp, envelope.correlation_id), (None, None), "{body}");
-    }
-}
-
-#[test]
-fn what_is_no_event_says_why() {
-    for (body, expected) in [
-        ("", EnvelopeError::NotAnObject),
-        ("[]", EnvelopeError::NotAnObject),
-        ("{", EnvelopeError::NotAnObject),
-        ("{} {}", EnvelopeError::NotAnObject),
-        (r#"{"payload": 1e999}"#, EnvelopeError::NotAnObject),
-        ("{}", EnvelopeError::NoPayload),
-        (r#"{"payload": null}"#, EnvelopeError::NoPayload),
-    ] {
-        assert_eq!(Envelope::parse(body.as_bytes()), Err(expected), "{body}");
-    }
-    assert_eq!(Envelope::parse("[".repeat(60_000).as_bytes()), Err(EnvelopeError::NotAnObject));
-}
-
-#[test]
-fn the_last_of_two_equal_keys_wins() {
-    let envelope = Envelope::parse(br#"{"payload": 1, "payload": 2}"#).expect("an event");
-    assert_eq!(envelope.payload, 2);
-}
-
-#[test]
-fn a_time_without_an_offset_is_utc() {
-    for (time, expected) in [
-        ("2026-11-23T23:57:01", Some("2026-11-23T23:57:01.000000+00:00")),
-        ("2026-11-23T23:57:01.25", Some("2026-11-23T23:57:01.250000+00:00")),
-        ("2026-11-23T23:57:01Z", Some("2026-11-23T23:57:01.000000+00:00")),
-        ("2026-11-23", None),
-    ] {
-        let body = format!(r#"{{"payload": {{}}, "timestamp": "{time}"}}"#);
-        let envelope = Envelope::parse(body.as_bytes()).expect("an event");
-        assert_eq!(envelope.timestamp.map(crate::clock::iso).as_deref(), expected, "{time}");
-    }
-}
-
-#[test]
-fn a_correlation_id_too_long_to_be_remembered_is_none() {
-    for (length, is_kept) in [(1, true), (128, true), (129, false)] {
-        let body = format!(r#"{{"payload": {{}}, "correlation_id": "{}"}}"#, "x".repeat(length));
-        let envelope = Envelope::parse(body.as_bytes()).expect("an event");
-        assert_eq!(envelope.correlation_id.is_some(), is_kept, "{length}");
-    }
-}
-
-#[test]
 fn the_robot_names_a_room_or_none() {
     let named = RobotLifecycle::parse(
         br#"{"service": "robot", "target": "CyTube", "domain": "cytu.be", "channel": "MovieNight", "reason": "x"}"#,
@@ -178,7 +103,6 @@ fn req_008_the_reason_is_one_line_of_bounded_length() {
 proptest! {
     #[test]
     fn no_body_is_too_strange_to_be_read(body in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Envelope::parse(&body);
         let _ = RobotLifecycle::parse(&body);
         let _ = ForeignBeat::parse(&body);
         prop_assert!(GroupRestart::parse(&body).delay <= Duration::from_secs(3600));
@@ -186,11 +110,10 @@ proptest! {
 
     #[test]
     fn no_value_is_too_strange_to_be_read(
-        key in "(payload|timestamp|target|instance_id|delay_seconds|reason)",
+        key in "(target|instance_id|delay_seconds|reason)",
         value in r#"(-?[0-9]{1,400}(\.[0-9]{1,9})?(e-?[0-9]{1,4})?|"[^"\\]{0,40}"|\[\]|\{\}|null|true)"#,
     ) {
         let body = format!("{{\"{key}\": {value}}}").into_bytes();
-        let _ = Envelope::parse(&body);
         let _ = RobotLifecycle::parse(&body);
         let _ = ForeignBeat::parse(&body);
         prop_assert!(GroupRestart::parse(&body).delay <= Duration::from_secs(3600));

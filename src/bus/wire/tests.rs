@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::Moment;
-use crate::health::{Component, HealthMonitor, LinkHealth, ProviderStatus, Snapshot};
+use crate::health::{Component, HealthMonitor, LinkHealth, PausedRoom, ProviderStatus, Snapshot};
 use crate::names::{ProviderName, RoomName};
 use crate::outcome::{Reason, ReplyOutcome};
 
@@ -88,7 +88,7 @@ fn end_with(monitor: &HealthMonitor, outcomes: &[ReplyOutcome]) {
 fn beat() -> Beat {
     let proof =
         Proof { decider: Some(Duration::from_micros(240)), link: Some(Duration::from_micros(12_345)) };
-    Beat { rate_limiter_active: true, spam_detector_active: false, paused: Vec::new(), proof }
+    Beat { rate_limiter_active: true, spam_detector_active: false, proof }
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn req_003_a_degraded_beat_says_why_and_what_did_not_answer_is_left_out() {
     end_with(&monitor, &[ReplyOutcome::Failed(Reason::Exhausted), ReplyOutcome::InDoubt]);
     let muted = "muted in MovieNight: no line of the last three was heard, éé in all".to_owned();
     monitor.condition(now(), Component::Robot, "MovieNight", Some(muted), None);
+    monitor.paused(vec![PausedRoom { channel: "MovieNight".to_owned(), until: None }]);
     let beat = Beat {
         rate_limiter_active: false,
         spam_detector_active: false,
-        paused: vec![room("MovieNight")],
         proof: Proof { decider: None, link: Some(Duration::from_millis(1800)) },
     };
     assert_golden(

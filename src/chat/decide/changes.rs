@@ -2,32 +2,18 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::{AskSpend, Decider, afford};
-use crate::chat::event::change::{self, Media, RoomChange};
+use crate::chat::event::change::{Media, RoomChange};
 use crate::chat::films::{MediaMemory, NewFilm};
 use crate::chat::pause::Pause;
 use crate::chat::plan::{Decision, Detail, Fired, ReplyPlan, Silence, Ticket};
 use crate::chat::shares;
+use crate::chat::stored::StoredState;
 use crate::chat::trace::Untraced;
 use crate::chat::triggers::Trigger;
 use crate::clock::Moment;
 use crate::names::{RoomName, Username};
 use crate::outcome::Reason;
-
-/// What is known of a room when we come into it, as it was written down. Everything may be absent.
-#[derive(Debug, Default)]
-pub struct StoredState {
-    /// What plays, as the robot has written it down.
-    pub current: Option<Value>,
-    /// The playlist, likewise.
-    pub items: Option<Value>,
-    /// Who is there, likewise.
-    pub users: Option<Value>,
-    /// What we wrote down ourselves under [`MediaMemory::key`].
-    pub memory: Option<Value>,
-}
 
 /// What came of something else beginning to play.
 #[derive(Debug)]
@@ -41,20 +27,19 @@ pub struct MediaChanged {
 impl Decider {
     /// Takes what is known of a room. What plays is taken as commented on; the memory of it is to be
     /// written down, when there is one.
-    pub fn load_state(&mut self, now: Moment, room: &RoomName, state: &StoredState) -> Option<MediaMemory> {
+    pub fn load_state(&mut self, now: Moment, room: &RoomName, state: StoredState) -> Option<MediaMemory> {
         let rules = self.rules.clone();
         let config = rules.config();
         let room = self.room(room);
-        if let Some(memory) = state.memory.as_ref().and_then(MediaMemory::read) {
+        if let Some(memory) = state.memory {
             room.films.remember(memory);
         }
         let known = room.films.last().cloned();
-        let current = state.current.as_ref().and_then(change::media);
-        if let Some(media) = &current {
+        if let Some(media) = &state.current {
             room.films.playing_at_start(&config.media_change, media);
         }
-        room.screen.load(now, current, state.items.as_ref().map(change::playlist).unwrap_or_default());
-        if let Some(users) = state.users.as_ref().and_then(change::visitors) {
+        room.screen.load(now, state.current, state.items);
+        if let Some(users) = state.users {
             room.people.replace(shares::people_of_a_room(config), &users);
         }
         room.films.last().filter(|last| config.media_change.enabled && known.as_ref() != Some(last)).cloned()

@@ -109,6 +109,13 @@ fn a_correlation_id_is_kept_or_made() {
     let made = two.correlation_id;
     assert_ne!(made, room.reply(3.0, "ann", "vera, three").correlation_id);
     assert!(uuid::Uuid::parse_str(&made).is_ok(), "{made}");
+
+    let mut room = OneRoom::new(json!({"error_handling": {"generate_correlation_ids": false}}));
+    let without = room.reply(1.0, "ann", "vera, three");
+    assert_eq!(without.correlation_id, "");
+    room.decider.settle(without.ticket, None);
+    let Decision::Reply(plan) = room.hears(at(2.0), &with_id) else { panic!("no reply") };
+    assert_eq!(plan.correlation_id, "abc");
 }
 
 #[test]

@@ -76,12 +76,13 @@ pub struct Visitor {
     pub is_away: bool,
 }
 
-/// Whether an event of this kind says something about a room.
-pub fn is_known(kind: &str) -> bool {
-    matches!(
-        kind,
-        "changemedia" | "mediaupdate" | "userlist" | "adduser" | "userleave" | "setuserrank" | "setafk"
-    )
+/// The kinds of events that say something about a room.
+const KINDS: [&str; 7] =
+    ["changemedia", "mediaupdate", "userlist", "adduser", "userleave", "setuserrank", "setafk"];
+
+/// The kind of an event that says something about a room; `None` for any other.
+pub fn known_kind(kind: &str) -> Option<&'static str> {
+    KINDS.into_iter().find(|known| *known == kind)
 }
 
 /// Reads the payload of such an event; `None` when it lacks what it is about.
@@ -118,22 +119,20 @@ pub fn media(value: &Value) -> Option<Media> {
     })
 }
 
-/// The items of a playlist, in order; those without a title are left out.
-pub fn playlist(value: &Value) -> Vec<Media> {
-    let item = |item: &Value| {
-        let media = media(item.get("media")?)?;
-        let uid = item.get("uid").and_then(Value::as_u64);
-        Some(Media { uid, queued_by: queued_by(item), ..media })
-    };
-    value.as_array().into_iter().flatten().filter_map(item).collect()
+/// An item of a playlist; `None` without a title.
+pub fn playlist_item(item: &Value) -> Option<Media> {
+    let media = media(item.get("media")?)?;
+    let uid = item.get("uid").and_then(Value::as_u64);
+    Some(Media { uid, queued_by: queued_by(item), ..media })
 }
 
 /// The people of a room; `None` when it is no list.
-pub fn visitors(value: &Value) -> Option<Vec<Visitor>> {
+fn visitors(value: &Value) -> Option<Vec<Visitor>> {
     Some(value.as_array()?.iter().filter_map(visitor).collect())
 }
 
-fn visitor(value: &Value) -> Option<Visitor> {
+/// Somebody in a room; `None` without a name.
+pub fn visitor(value: &Value) -> Option<Visitor> {
     Some(Visitor {
         user: name(value)?,
         rank: number(value.get("rank")).unwrap_or_default(),

@@ -75,6 +75,22 @@ fn replies_further_apart_than_the_window_are_no_loop() {
 }
 
 #[test]
+fn replies_exactly_the_window_apart_are_still_in_a_row() {
+    play(
+        2,
+        &[
+            Line(0.0, "bob"),
+            Reply(0.0),
+            Line(60.0, "bob"),
+            Line(100.0, "bob"),
+            Reply(100.0),
+            Line(101.0, "bob"),
+            Refused(101.0),
+        ],
+    );
+}
+
+#[test]
 fn a_reply_of_which_nothing_was_said_does_not_count() {
     play(
         1,

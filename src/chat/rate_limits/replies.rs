@@ -27,9 +27,7 @@ impl Replies {
         let Some(at) = spoken else { return };
         let place = self.spoken.partition_point(|earlier| *earlier <= at);
         self.spoken.insert(place, at);
-        while self.spoken.len() > 1
-            && self.spoken.front().is_some_and(|first| at.saturating_sub(*first) > kept)
-        {
+        while self.spoken.front().is_some_and(|first| at.saturating_sub(*first) > kept) {
             self.spoken.pop_front();
         }
     }
@@ -72,8 +70,97 @@ impl Replies {
         (self.open == 0).then(|| self.spoken.back().copied().unwrap_or_default())
     }
 
+    /// When the last one was spoken.
+    pub fn last(&self) -> Option<Duration> {
+        self.spoken.back().copied()
+    }
+
+    /// Forgets those that were spoken; those under way still count.
+    pub fn reset(&mut self) {
+        self.spoken.clear();
+    }
+
     /// What it takes besides itself.
     pub fn heap_bytes(&self) -> usize {
         self.spoken.capacity() * size_of::<Duration>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::testing::at;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn spoken(seconds: &[f64]) -> Replies {
+        let mut replies = Replies::default();
+        for second in seconds {
+            replies.open();
+            replies.close(Some(Duration::from_secs_f64(*second)), HOUR);
+        }
+        replies
+    }
+
+    #[test]
+    fn what_left_the_longest_window_is_forgotten_but_for_the_last_one() {
+        assert_eq!(spoken(&[0.0, 3_600.0]).spoken.len(), 2, "not older than an hour");
+        assert_eq!(spoken(&[0.0, 3_600.1]).spoken.len(), 1);
+        assert_eq!(spoken(&[0.0, 10.0, 9_000.0]).spoken, [Duration::from_secs(9_000)]);
+        // One that was spoken before another, but is told later, finds its place.
+        assert_eq!(spoken(&[20.0, 10.0]).spoken, [10, 20].map(Duration::from_secs));
+    }
+
+    #[test]
+    fn a_window_ends_before_the_moment_that_is_as_long_ago_as_it_is_long() {
+        let replies = spoken(&[0.0, 10.0, 20.0]);
+        for (second, count) in [(20.0, 3), (59.9, 3), (60.0, 2), (70.0, 1), (80.0, 0)] {
+            assert_eq!(replies.count(at(second), Duration::from_secs(60)), count, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_full_window_says_when_there_is_room() {
+        let wait = |replies: &Replies, second, most| {
+            replies.wait_for_room(at(second), Duration::from_secs(60), most).map(|wait| wait.as_secs_f64())
+        };
+        let mut replies = spoken(&[0.0, 10.0, 20.0]);
+        assert_eq!(wait(&replies, 30.0, 4), None);
+        assert_eq!(wait(&replies, 30.0, 3), Some(30.0), "the oldest leaves at 60");
+        assert_eq!(wait(&replies, 30.0, 1), Some(50.0), "all three have to leave");
+        assert_eq!(wait(&replies, 65.0, 3), None);
+        assert_eq!(wait(&replies, 65.0, 2), Some(5.0));
+        assert_eq!(wait(&replies, 30.0, 0), Some(60.0), "never");
+        replies.open();
+        assert_eq!(wait(&replies, 30.0, 1), Some(60.0), "the one under way is the youngest");
+    }
+
+    #[test]
+    fn a_reply_matters_while_it_is_under_way_and_until_it_is_so_long_ago() {
+        let mut replies = spoken(&[0.0]);
+        assert!(replies.matters(at(3_599.9), HOUR));
+        assert!(!replies.matters(at(3_600.0), HOUR));
+        replies.open();
+        assert!(replies.matters(at(9_000.0), HOUR));
+        assert_eq!(replies.settled_since(), None);
+        replies.close(None, HOUR);
+        assert!(!replies.matters(at(9_000.0), HOUR));
+        assert_eq!(spoken(&[7.0]).settled_since(), Some(Duration::from_secs(7)));
+        assert!(!Replies::default().matters(at(0.0), HOUR));
+    }
+
+    #[test]
+    fn a_cooldown_is_over_when_the_last_reply_is_so_long_ago() {
+        let wait = |replies: &Replies, second| {
+            replies.wait_for_cooldown(at(second), Duration::from_secs(60)).map(|wait| wait.as_secs_f64())
+        };
+        let mut replies = spoken(&[0.0, 10.0]);
+        assert_eq!(
+            [wait(&replies, 10.0), wait(&replies, 69.5), wait(&replies, 70.0)],
+            [Some(60.0), Some(0.5), None]
+        );
+        replies.open();
+        assert_eq!(wait(&replies, 900.0), Some(60.0), "the one under way counts as spoken now");
+        assert_eq!(wait(&Replies::default(), 0.0), None);
     }
 }

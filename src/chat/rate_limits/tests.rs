@@ -189,10 +189,32 @@ fn users_are_forgotten_when_they_no_longer_matter() {
         said.limits.tidy(at(0.0), &settings, usize::MAX);
     }
     assert_eq!(said.limits.users.len(), 300);
-    for _ in 0..300 {
+    // A look was taken after 256 replies, and the next one comes after as many.
+    for _ in 300..511 {
         said.limits.tidy(at(7200.0), &settings, usize::MAX);
     }
+    assert_eq!(said.limits.users.len(), 300);
+    said.limits.tidy(at(7200.0), &settings, usize::MAX);
     assert_eq!(said.limits.users.len(), 0);
+}
+
+#[test]
+fn a_user_counts_with_the_name_as_written_and_folded_and_with_every_reply() {
+    let bytes = |name: &str, replies: usize| {
+        let mut said = Replies::default();
+        for second in 0..replies {
+            said.open();
+            said.close(Some(Duration::from_secs(second as u64)), HOUR);
+        }
+        (entry_bytes(&Username::new(name), &said), said.heap_bytes())
+    };
+    let (plain, heap) = bytes("b", 0);
+    assert_eq!(heap, 0);
+    assert!(plain >= size_of::<(Username, Replies)>() + 2, "{plain}");
+    assert_eq!(bytes(&"b".repeat(101), 0).0, plain + 200);
+    let (full, heap) = bytes("b", 100);
+    assert_eq!(full, plain + heap);
+    assert!((100 * size_of::<Duration>()..=256 * size_of::<Duration>()).contains(&heap), "{heap}");
 }
 
 #[test]

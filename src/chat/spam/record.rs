@@ -90,6 +90,14 @@ impl Record {
         self.penalty_until = now.elapsed + penalty(self.offences);
     }
 
+    /// Ends the penalty and forgets the offences and what they were for. Whether there was a penalty.
+    pub fn pardon(&mut self, now: Moment) -> bool {
+        let was_punished = self.remaining_penalty(now).is_some();
+        self.messages.retain(|message| message.ticket.is_some());
+        (self.offences, self.penalty_until) = (0, Duration::ZERO);
+        was_punished
+    }
+
     /// When something last happened.
     pub fn last_seen(&self) -> Duration {
         self.messages.back().map_or(self.last_offence, |last| last.at.max(self.last_offence))

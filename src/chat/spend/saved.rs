@@ -40,7 +40,8 @@ impl Spend {
             day: self.day.to_string(),
             calls: self.spent.calls,
             tokens: self.spent.tokens,
-            cost: self.spent.cost,
+            // JSON knows no infinity.
+            cost: self.spent.cost.min(f64::MAX),
             minute: self.minute.left(now).map(|(seconds, count)| (until(seconds), count)).collect(),
             users,
         }
@@ -55,8 +56,8 @@ impl Spend {
         spend.spent = Spent { calls: saved.calls, tokens: saved.tokens, cost };
         for (user, tokens) in &saved.users {
             spend.users.change(&Username::new(user), 0, *tokens);
+            spend.users.tidy(users_bytes);
         }
-        spend.users.tidy(users_bytes);
         let wall = now.wall.timestamp();
         for (until, count) in saved.minute.iter().filter(|(until, _)| *until > wall) {
             spend.minute.restore(now, until.abs_diff(wall), *count);

@@ -169,11 +169,25 @@ fn users_who_got_an_answer_are_counted_once_each_and_up_to_a_bound() {
 }
 
 #[test]
-fn changes_of_the_media_are_counted() {
+fn changes_of_the_media_and_those_that_were_lost_are_counted() {
     let monitor = connected();
     monitor.media_changed();
     monitor.media_changed();
-    assert_eq!(monitor.snapshot(at(0)).media_changes, 2);
+    monitor.change_dropped();
+    let snapshot = monitor.snapshot(at(0));
+    assert_eq!((snapshot.media_changes, snapshot.changes_dropped), (2, 1));
+}
+
+#[test]
+fn a_pause_is_seen_until_it_ends() {
+    let monitor = connected();
+    let room = |channel: &str, until| PausedRoom { channel: channel.to_owned(), until };
+    monitor.paused(vec![room("A", None), room("B", Some(at(5).elapsed))]);
+    for (second, expected) in [(4, &["A", "B"][..]), (5, &["A"])] {
+        assert_eq!(monitor.snapshot(at(second)).paused, expected);
+    }
+    monitor.paused(Vec::new());
+    assert_eq!(monitor.snapshot(at(6)).paused, [""; 0]);
 }
 
 #[test]
@@ -324,4 +338,26 @@ proptest! {
             prop_assert!(snapshot.errors_last_hour <= snapshot.errors);
         }
     }
+}
+
+#[test]
+fn each_line_is_counted_by_what_became_of_it() {
+    use LineFate as F;
+    let monitor = connected();
+    for fate in [
+        F::Sent,
+        F::Sent,
+        F::Sent,
+        F::Heard,
+        F::Heard,
+        F::InDoubt,
+        F::Failed,
+        F::Failed,
+        F::Failed,
+        F::Failed,
+    ] {
+        monitor.line(fate);
+    }
+    let expected = LineCounts { sent: 3, in_doubt: 1, failed: 4, heard: 2 };
+    assert_eq!(monitor.snapshot(at(1)).lines, expected);
 }

@@ -15,6 +15,8 @@ struct World {
     candidates: Vec<Candidate>,
     strategy: RetryStrategy,
     random: StdRng,
+    /// How many calls the spend limits still allow, by provider; none is any number.
+    allowed: [Option<u32>; 4],
 }
 
 impl World {
@@ -33,6 +35,7 @@ impl World {
                 rate_limit_delay: 60 * SECOND,
             },
             random: StdRng::seed_from_u64(1),
+            allowed: [None; 4],
         }
     }
 
@@ -58,6 +61,17 @@ impl World {
             match self.step(&mut plan) {
                 Step::Call { provider, timeout, attempt, probe } => {
                     let name = NAMES[provider];
+                    match &mut self.allowed[provider] {
+                        Some(0) => {
+                            story.push(format!("{name} denied"));
+                            if probe {
+                                self.states[provider].breaker.end_probe();
+                            }
+                            plan.denied([Reason::SpendCost, Reason::SpendUser][provider % 2]);
+                            continue;
+                        }
+                        allowed => *allowed = allowed.map(|allowed| allowed - 1),
+                    }
                     let probe_word = if probe { " probe" } else { "" };
                     story.push(format!("{name}{attempt} {}{probe_word}", timeout.as_secs_f64()));
                     let (failure, took) = fate(name);
@@ -75,6 +89,7 @@ impl World {
                     self.now += delay;
                 }
                 Step::AwaitProbe(_) => panic!("nobody else probes here"),
+                Step::GiveUp(GaveUp::Spent(limit)) => story.push(format!("spent {}", limit.as_str())),
                 Step::GiveUp(GaveUp::Refused) => story.push("refused".to_owned()),
                 Step::GiveUp(GaveUp::Exhausted(failures)) => {
                     let failure = |(name, failure): &(ProviderName, Failure)| {
@@ -84,7 +99,8 @@ impl World {
                 }
             }
             assert!(self.now - began <= seconds * SECOND, "past the deadline: {story:?}");
-            if story.last().is_some_and(|last| last == "refused" || last.starts_with("exhausted")) {
+            let ends = ["refused", "exhausted", "spent"];
+            if story.last().is_some_and(|last| ends.iter().any(|end| last.starts_with(end))) {
                 return story;
             }
         }
@@ -270,11 +286,68 @@ fn waiting_for_anothers_probe_ends_at_the_deadline() {
     assert!(matches!(world.step(&mut waiter), Step::GiveUp(GaveUp::Exhausted(_))));
 }
 
+#[test]
+fn a_provider_that_may_cost_too_much_is_passed_over_and_a_cheaper_one_is_asked() {
+    let mut world = World::new(3);
+    world.allowed = [Some(0), None, Some(0), None];
+    let story = world.story(30, |_| at_once(Kind::BadKey));
+    assert_eq!(story, ["a denied", "b1 10", "c denied", "spent spend_cost"]);
+    assert!(world.states[0].breaker.is_closed() && world.states[0].calls() == 0, "it counts as no call");
+}
+
+#[test]
+fn the_first_limit_gives_the_end_its_name_whatever_else_went_wrong() {
+    for kind in [Kind::Server, Kind::ContentRefused, Kind::BadKey] {
+        let mut world = World::new(3);
+        world.allowed = [None, Some(0), Some(0), None];
+        let story = world.story(30, |_| at_once(kind));
+        assert_eq!(&story[story.len() - 3..], ["b denied", "c denied", "spent spend_user"], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_retry_that_may_not_be_made_goes_to_the_next_provider() {
+    let mut world = World::new(2);
+    world.allowed = [Some(2), Some(1), None, None];
+    let story = world.story(30, |_| at_once(Kind::Server));
+    assert_eq!(story, ["a1 10", "a2 10", "a denied", "b1 10", "b denied", "spent spend_cost"]);
+}
+
+#[test]
+fn a_probe_that_may_not_be_made_leaves_its_slot_to_the_next_request() {
+    let mut world = World::new(1);
+    world.open_breaker(0);
+    world.allowed[0] = Some(0);
+    for _ in 0..2 {
+        assert_eq!(world.story(8, |_| at_once(Kind::Server)), ["a denied", "spent spend_cost"]);
+    }
+    world.allowed[0] = None;
+    assert_eq!(world.story(8, |_| at_once(Kind::Server)), ["a1 8 probe", "exhausted a=server"]);
+}
+
+#[test]
+fn who_waits_for_a_probe_that_may_not_be_made_ends_by_its_own_limit() {
+    let mut world = World::new(1);
+    world.open_breaker(0);
+    let [mut prober, mut waiter] = [world.plan(30), world.plan(30)];
+    let is_probe = |step| matches!(step, Step::Call { probe: true, .. });
+    assert!(is_probe(world.step(&mut prober)));
+    assert_eq!(world.step(&mut waiter), Step::AwaitProbe(30 * SECOND));
+    world.states[0].breaker.end_probe();
+    assert!(is_probe(world.step(&mut waiter)));
+    for plan in [&mut prober, &mut waiter] {
+        world.states[0].breaker.end_probe();
+        plan.denied(Reason::SpendCalls);
+        assert_eq!(world.step(plan), Step::GiveUp(GaveUp::Spent(Reason::SpendCalls)));
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn every_plan_ends_by_its_deadline(
         seconds in 1_u32..60,
         providers in 0_usize..4,
+        allowed in proptest::array::uniform4(proptest::option::of(0_u32..4)),
         fates in proptest::collection::vec((0_usize..8, 0_u64..20_000, 0_u32..10), 1..40),
     ) {
         let kinds = [
@@ -284,6 +357,7 @@ proptest::proptest! {
         let mut fates = fates.into_iter().cycle();
         let mut world = World::new(providers);
         world.strategy.initial_delay = SECOND;
+        world.allowed = allowed;
         let story = world.story(seconds, |_| {
             let (kind, took, asked) = fates.next().unwrap();
             let retry_after = (asked > 5).then_some(asked * SECOND);

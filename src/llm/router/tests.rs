@@ -1,6 +1,8 @@
 mod breaker;
 mod calls;
+mod renewed;
 mod secrets;
+mod spend;
 mod time;
 
 use std::time::Instant;
@@ -12,7 +14,8 @@ use serde_json::json;
 
 use super::super::endpoint::LARGEST_BODY;
 use super::*;
-use crate::config::ProviderKind;
+use crate::config::testing::config;
+use crate::config::{CircuitBreaker, ProviderKind};
 use crate::health::{Component, LinkHealth, ProviderStatus, State};
 use crate::llm::fixtures::{provider, request};
 
@@ -28,36 +31,31 @@ struct Stage {
     stand_ins: Vec<Provider>,
 }
 
-struct Cast {
-    providers: Vec<ProviderConfig>,
-    strategy: RetryStrategy,
-    breaker: CircuitBreaker,
-}
-
 impl Stage {
-    async fn new(providers: usize, adjust: impl FnOnce(&mut Cast)) -> Self {
+    async fn new(providers: usize, adjust: impl FnOnce(&mut Config)) -> Self {
         let mut stand_ins = Vec::new();
-        let mut configs = Vec::new();
+        let mut config = config(json!({}));
+        config.llm_providers.clear();
         for name in &["a", "b"][..providers] {
             let stand_in = Provider::start().await.unwrap();
             let base_url = stand_in.base_url();
-            configs.push(ProviderConfig { base_url, max_retries: 0, ..provider(name) });
+            config.llm_providers.push(ProviderConfig { base_url, max_retries: 0, ..provider(name) });
             stand_ins.push(stand_in);
         }
-        let strategy = RetryStrategy {
+        config.retry_strategy = RetryStrategy {
             initial_delay: Duration::ZERO,
             multiplier: 1.0,
             max_delay: Duration::ZERO,
             rate_limit_delay: TIME * 2,
         };
-        let breaker = CircuitBreaker { failures: 100, open: Duration::from_secs(3600) };
-        let mut cast = Cast { providers: configs, strategy, breaker };
-        adjust(&mut cast);
+        config.circuit_breaker = CircuitBreaker { failures: 100, open: Duration::from_secs(3600) };
+        adjust(&mut config);
         let clock = Clock::start();
-        let names = cast.providers.iter().map(|provider| provider.name.clone());
+        let names = config.llm_providers.iter().map(|provider| provider.name.clone());
         let health = HealthMonitor::new(clock.now(), names, []);
         health.link(clock.now(), LinkHealth::Up);
-        let router = Router::new(&cast.providers, &[], cast.strategy, cast.breaker, health.clone(), clock);
+        let spend = SpendBook::blank(&config, clock);
+        let router = Router::new(&config, spend, health.clone(), clock);
         Self { router, health, clock, stand_ins }
     }
 

@@ -4,6 +4,8 @@ use chrono::DateTime;
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::chat::repetition::Wording;
+use crate::config::testing::config;
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -14,11 +16,20 @@ fn moment(seconds: u64) -> Moment {
 }
 
 fn push(lines: &mut Lines, parts: &[&str], handed_over: u64) -> oneshot::Receiver<ReplyEnd> {
+    push_words(lines, Words::Answer(Wording::new(parts[0])), parts, handed_over)
+}
+
+fn push_words(
+    lines: &mut Lines,
+    words: Words,
+    parts: &[&str],
+    handed_over: u64,
+) -> oneshot::Receiver<ReplyEnd> {
     let (respond, end) = oneshot::channel();
     let places = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
     let parts = parts.iter().map(|part| (*part).to_owned()).collect();
     let correlation_id = "id".to_owned();
-    lines.push(Batch { parts, correlation_id, handed_over: at(handed_over), respond, places });
+    lines.push(Batch { parts, words, correlation_id, handed_over: at(handed_over), respond, places });
     end
 }
 
@@ -130,4 +141,106 @@ fn lines_that_nobody_got_are_in_their_old_places_again() {
         lines.put_back(out.remove(index));
     }
     assert_eq!(texts(&mut lines), ["a1", "a2", "b1", "b2"]);
+}
+
+fn validation() -> Validation {
+    config(serde_json::json!({})).validation
+}
+
+fn judge(lines: &Lines, seconds: u64) -> Verdict {
+    lines.judge(at(seconds), &validation())
+}
+
+const REPETITION: Verdict = Verdict::Reject(ReplyOutcome::Silenced(Reason::RejectedRepetition));
+const NO_FALLBACK: Verdict = Verdict::Reject(ReplyOutcome::Failed(Reason::Exhausted));
+
+#[test]
+fn of_two_equal_answers_at_once_the_second_waits_for_the_first_and_is_rejected_when_it_was_said() {
+    use LineOutcome as L;
+    for (outcome, expected) in [
+        (L::Sent, REPETITION),
+        // It may be in the room.
+        (L::InDoubt, REPETITION),
+        // The room never had it.
+        (L::Failed, Verdict::Say),
+    ] {
+        let mut lines = Lines::default();
+        let _first = push(&mut lines, &["a fine film"], 0);
+        let mut second = push(&mut lines, &["A fine film!"], 0);
+        assert_eq!(judge(&lines, 0), Verdict::Say);
+        let line = say(&mut lines, 0);
+        assert_eq!(judge(&lines, 0), Verdict::Wait);
+        lines.settle(&line, outcome);
+        let verdict = judge(&lines, 1);
+        assert_eq!(verdict, expected, "{outcome:?}");
+        if let Verdict::Reject(outcome) = verdict {
+            lines.reject(outcome);
+            assert_eq!(second.try_recv(), Ok(ReplyEnd::silent(outcome)));
+            assert!(lines.is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_remembered_as_soon_as_one_of_its_lines_was_said() {
+    let mut lines = Lines::default();
+    let _first = push(&mut lines, &["one", "two"], 0);
+    let _second = push(&mut lines, &["one", "two"], 0);
+    let (line, _still_out) = (say(&mut lines, 0), say(&mut lines, 0));
+    lines.settle(&line, LineOutcome::Sent);
+    assert_eq!(judge(&lines, 0), REPETITION);
+    lines.reject(ReplyOutcome::Silenced(Reason::RejectedRepetition));
+    assert_eq!(texts(&mut lines), Vec::<String>::new(), "none of its lines is left");
+}
+
+#[test]
+fn an_answer_that_was_never_said_may_be_said_later() {
+    let mut lines = Lines::default();
+    let _stale = push(&mut lines, &["the same"], 0);
+    lines.drop_stale(at(60), at(60));
+    let _given_up = push(&mut lines, &["the same"], 60);
+    lines.abandon();
+    let _said = push(&mut lines, &["the same"], 70);
+    assert_eq!(judge(&lines, 70), Verdict::Say);
+}
+
+#[test]
+fn a_reply_is_judged_at_its_first_line_alone() {
+    let mut lines = Lines::default();
+    let _first = push(&mut lines, &["the same", "and more"], 0);
+    let line = say(&mut lines, 0);
+    lines.settle(&line, LineOutcome::Sent);
+    assert_eq!(judge(&lines, 1), Verdict::Say, "its second line");
+    let line = say(&mut lines, 1);
+    lines.settle(&line, LineOutcome::Sent);
+    assert_eq!(judge(&lines, 1), Verdict::Say, "nothing waits");
+}
+
+#[test]
+fn a_room_has_one_fallback_message_a_minute_and_one_that_it_never_had_does_not_count() {
+    let mut lines = Lines::default();
+    let mut ends: Vec<_> = (0..3).map(|_| push_words(&mut lines, Words::Fallback, &["sorry"], 0)).collect();
+    let refused = say(&mut lines, 0);
+    assert_eq!(judge(&lines, 0), Verdict::Wait);
+    lines.settle(&refused, LineOutcome::Failed);
+    assert_eq!(judge(&lines, 0), Verdict::Say);
+    let said = say(&mut lines, 10);
+    lines.settle(&said, LineOutcome::Sent);
+    assert_eq!(judge(&lines, 69), NO_FALLBACK);
+    assert_eq!(judge(&lines, 70), Verdict::Say);
+    let spoken: Vec<_> =
+        ends.iter_mut().filter_map(|end| end.try_recv().ok()).map(|end| end.spoken).collect();
+    assert_eq!(spoken, [None, Some(moment(10))]);
+}
+
+#[test]
+fn answers_and_fallback_messages_do_not_hold_each_other_up() {
+    let mut lines = Lines::default();
+    let _answer = push(&mut lines, &["sorry"], 0);
+    let _fallback = push_words(&mut lines, Words::Fallback, &["sorry"], 0);
+    let _other = push(&mut lines, &["something else"], 0);
+    for _ in 0..3 {
+        assert_eq!(judge(&lines, 0), Verdict::Say);
+        say(&mut lines, 0);
+    }
 }

@@ -9,8 +9,8 @@ use crate::provider::Provider;
 /// The character's name in [`base`]: a line with it is a mention.
 pub const CHARACTER: &str = "Cynthia";
 
-/// Limits so wide that none is met, no gaps between lines, a beat each second, one try a provider,
-/// HTTP on a port that the system chooses. Providers are named "first", "second", … and are asked
+/// Limits so wide that none is met, no gaps between lines, answers that may be said again, a beat each
+/// second, one try a provider, HTTP on a port that the system chooses. Providers are named "first", "second", … and are asked
 /// in this order.
 pub fn base(server: &Server, rooms: &[Room], providers: &[Provider]) -> Value {
     let names = provider_names(providers.len());
@@ -41,6 +41,7 @@ pub fn base(server: &Server, rooms: &[Room], providers: &[Provider]) -> Value {
         },
         "message_processing": { "split_delay_seconds": 0 },
         "spam_detection": { "enabled": false },
+        "validation": { "check_repetition": false },
         "loop_guard": { "max_replies_in_a_row": 0 },
         "metrics": { "port": 0 },
         "service_metadata": { "heartbeat_interval_seconds": 1 },

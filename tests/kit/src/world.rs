@@ -25,7 +25,7 @@ use crate::error::{Context, Error, Result};
 use crate::journal::Mark;
 use crate::nats::{Server, Settings, round_trip};
 use crate::process::Exit;
-use crate::provider::Provider;
+use crate::provider::{Behaviour, Provider};
 use crate::proxy::Proxy;
 use crate::recorder::{Message, Recorder};
 use crate::robot::{Manner, Robot, Said};
@@ -48,6 +48,7 @@ pub struct Builder {
     server: Settings,
     manner: Manner,
     proxied: bool,
+    stored: Vec<(String, String, Vec<u8>)>,
     changes: Vec<Value>,
 }
 
@@ -82,6 +83,7 @@ impl World {
             server: Settings::default(),
             manner: Manner::Echoes,
             proxied: false,
+            stored: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -112,6 +114,12 @@ impl Builder {
         self
     }
 
+    /// Has a server with JetStream, where this is written down before the daemon starts.
+    pub fn stored(mut self, bucket: &str, key: &str, value: impl Into<Vec<u8>>) -> Builder {
+        self.stored.push((bucket.to_owned(), key.to_owned(), value.into()));
+        self
+    }
+
     /// Begins with the robot in this manner.
     pub fn robot(mut self, manner: Manner) -> Builder {
         self.manner = manner;
@@ -139,7 +147,11 @@ impl Builder {
 
     /// Starts everything; the daemon may not be up yet, or never get up.
     pub async fn start_at_once(self) -> Result<World> {
-        let server = Server::start_with(self.server).await?;
+        let jetstream = self.server.jetstream || !self.stored.is_empty();
+        let server = Server::start_with(Settings { jetstream, ..self.server }).await?;
+        for (bucket, key, value) in self.stored {
+            server.put(&bucket, &key, value).await?;
+        }
         let mut providers = Vec::new();
         for _ in 0..self.providers {
             providers.push(Provider::start().await?);
@@ -237,6 +249,32 @@ impl World {
         let mark = self.robot.says.mark();
         self.mention(user, text).await?;
         self.robot.wait_for_say(mark, SOON, |_| true).await
+    }
+
+    /// `user` speaks to the bot, and the provider holds its answer back until it is told to release it.
+    pub async fn ask_and_hold(&self, user: &str, text: &str, answer: &str) -> Result {
+        let mark = self.provider().requests().mark();
+        self.provider().next([Behaviour::Hold(answer.to_owned())]);
+        self.mention(user, text).await?;
+        self.provider().wait_for_request(mark, SOON, |_| true).await.map(drop)
+    }
+
+    /// Cuts the daemon off the bus, and waits until it knows.
+    ///
+    /// # Errors
+    /// Also when the world has no proxy.
+    pub async fn cut_off(&self) -> Result {
+        self.proxy()?.refuse().await?;
+        self.proxy()?.cut().await?;
+        self.wait_for_health(SOON, |health| health["nats_connected"] == false).await.map(drop)
+    }
+
+    /// Releases the one held answer while the daemon is cut off, and waits until its lines are held.
+    pub async fn release_cut_off(&self) -> Result {
+        self.provider().release();
+        let held =
+            |health: &Value| health["llm_providers"]["first"] == "ok" && health["ledger"]["in_flight"] == 1;
+        self.wait_for_health(SOON, held).await.map(drop)
     }
 
     /// Publishes `count` messages (subject and body), `per_second` of them each second or as fast as

@@ -121,19 +121,6 @@ fn what_has_no_payload_is_malformed_here_too() {
 }
 
 #[test]
-fn a_playlist_is_what_the_robot_has_written_down() {
-    let items = json!([
-        {"media": {"id": "x", "title": "A", "seconds": 60, "type": "yt"}, "uid": 7, "temp": false, "queueby": "bob"},
-        {"uid": 8}, null, {"media": {"title": ""}},
-        {"media": {"title": "B"}}
-    ]);
-    let read: Vec<_> =
-        playlist(&items).into_iter().map(|item| (item.title, item.uid, item.queued_by)).collect();
-    assert_eq!(read, [("A".to_owned(), Some(7), Some("bob".to_owned())), ("B".to_owned(), None, None)]);
-    assert!(playlist(&json!({"media": {"title": "A"}})).is_empty());
-}
-
-#[test]
 fn absurd_texts_and_numbers_are_bounded() {
     let media = media(&json!({
         "title": "🎬".repeat(20_000), "type": "y".repeat(20_000), "id": "i".repeat(20_000),

@@ -3,9 +3,9 @@ use std::collections::BTreeSet;
 use minijinja::Value;
 use serde_json::json;
 
-use super::super::super::decide::changes::StoredState;
 use super::super::super::event::change::{Media, Progress, RoomChange, Visitor};
 use super::super::super::plan::Decision;
+use super::super::super::stored::{self, StoredState};
 use super::super::super::testing::media;
 use super::*;
 use crate::names::Username;
@@ -17,8 +17,8 @@ fn room(over: serde_json::Value) -> OneRoom {
         {"media": {"title": "Alien \"1979\"", "seconds": 6_000, "type": "yt", "id": "a"}, "queueby": "eve"},
         {"media": {"title": "Aliens\n2", "seconds": 65, "type": "vi", "id": "b"}, "queueby": "bob"},
     ]);
-    let state = StoredState { items: Some(items), ..StoredState::default() };
-    room.decider.load_state(at(0.5), &room.room, &state);
+    let items = stored::items(items.to_string().as_bytes()).expect("a list");
+    room.decider.load_state(at(0.5), &room.room, StoredState { items, ..StoredState::default() });
     let visitor = |name: &str, is_away| Visitor { user: Username::new(name), rank: 1.0, is_away };
     let users = vec![visitor("ann", false), visitor("bob", true)];
     room.decider.on_event(at(1.0), &room.room, RoomChange::Users(users), &|_| None);

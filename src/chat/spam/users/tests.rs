@@ -81,5 +81,62 @@ fn at_a_flood_in_one_moment_the_newest_names_find_room_again() {
     }
     hear(&mut users, 2.0, "somebody");
     assert!(users.get(&Username::new("somebody")).is_some());
-    assert!(users.records.len() <= most - most / 4 + 1);
+    assert_eq!(users.records.len(), most - most / 4 + 1, "a quarter went");
+    assert!(users.get(&Username::new("flood 0")).is_none(), "the oldest");
+}
+
+#[test]
+fn who_was_last_seen_so_long_ago_goes_and_then_nobody_else_has_to() {
+    let most = most(&SETTINGS, BYTES);
+    let mut users = Users::default();
+    let old = most / 4;
+    for number in 0..old {
+        hear(&mut users, 0.0, &format!("old {number}"));
+    }
+    for number in old..most {
+        hear(&mut users, 0.1, &format!("new {number}"));
+    }
+    // The longest window of the defaults.
+    hear(&mut users, 900.0, "somebody");
+    assert_eq!(users.records.len(), most - old + 1);
+    assert!(!users.records.keys().any(|name| name.as_str().starts_with("old")));
+}
+
+#[test]
+fn a_look_that_finds_nobody_to_forget_is_taken_again_a_second_later() {
+    let most = most(&SETTINGS, BYTES);
+    let mut users = Users::default();
+    for number in 0..most {
+        let name = number.to_string();
+        hear(&mut users, 0.0, &name);
+        let record = users.get(&Username::new(&name)).expect("there is room");
+        record.punish(at(0.0), |_| Duration::from_secs(1));
+    }
+    let mut is_known = |second| {
+        hear(&mut users, second, "somebody");
+        users.get(&Username::new("somebody")).is_some()
+    };
+    assert_eq!([is_known(0.5), is_known(1.0), is_known(1.5)], [false, false, true]);
+}
+
+#[test]
+fn who_is_known_is_heard_also_when_there_is_no_room() {
+    let most = most(&SETTINGS, BYTES);
+    let mut users = Users::default();
+    for number in 0..most {
+        hear(&mut users, 0.0, &number.to_string());
+    }
+    assert!(users.get_or_insert(&Username::new("0"), &SETTINGS, BYTES).is_some());
+    assert!(users.get_or_insert(&Username::new("somebody"), &SETTINGS, BYTES).is_none());
+    assert_eq!(users.records.len(), most);
+}
+
+#[test]
+fn the_bound_holds_for_the_longest_names_and_is_at_most_half_unused() {
+    let longest_name = 2 * 100 * 4;
+    let full = size_of::<(Username, Record)>() + longest_name + remembered(&SETTINGS) * size_of::<Message>();
+    let most = most(&SETTINGS, BYTES);
+    assert!(most * full <= BYTES, "{most} of {full} bytes");
+    assert!((most + 1) * 2 * full > BYTES, "{most} of {full} bytes");
+    assert_eq!(super::most(&SETTINGS, 0), FEWEST);
 }

@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn an_open_breaker_skips_the_provider_then_lets_a_single_probe_through() {
-    let stage = Stage::new(2, |cast| {
-        cast.breaker = CircuitBreaker { failures: 2, open: Duration::from_secs(1) };
+    let stage = Stage::new(2, |config| {
+        config.circuit_breaker = CircuitBreaker { failures: 2, open: Duration::from_secs(1) };
     })
     .await;
     let [a, b] = &stage.stand_ins[..] else { unreachable!() };
@@ -40,7 +40,7 @@ async fn an_open_breaker_skips_the_provider_then_lets_a_single_probe_through() {
 
 #[tokio::test]
 async fn when_all_breakers_are_open_one_request_probes_and_the_others_wait_for_its_verdict() {
-    let stage = Stage::new(1, |cast| cast.breaker.failures = 1).await;
+    let stage = Stage::new(1, |config| config.circuit_breaker.failures = 1).await;
     let a = &stage.stand_ins[0];
     a.next([server_error(), Behaviour::Hold("back".to_owned())]);
     assert!(stage.ask("m").await.is_err());
@@ -65,7 +65,7 @@ async fn when_all_breakers_are_open_one_request_probes_and_the_others_wait_for_i
 
 #[tokio::test]
 async fn a_cancelled_probe_gives_its_slot_back_and_counts_as_neither() {
-    let stage = Stage::new(1, |cast| cast.breaker.failures = 1).await;
+    let stage = Stage::new(1, |config| config.circuit_breaker.failures = 1).await;
     let a = &stage.stand_ins[0];
     a.next([server_error(), Behaviour::Hang]);
     assert!(stage.ask("m").await.is_err());

@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn a_call_carries_key_correlation_id_and_custom_headers_last() {
-    let stage = Stage::new(1, |cast| {
-        let provider = &mut cast.providers[0];
+    let stage = Stage::new(1, |config| {
+        let provider = &mut config.llm_providers[0];
         provider.api_key = Some("sk-planted-key".into());
         provider.custom_headers = vec![
             ("X-Title".to_owned(), "vera".into()),
@@ -41,9 +41,9 @@ async fn a_call_carries_key_correlation_id_and_custom_headers_last() {
 
 #[tokio::test]
 async fn anthropic_is_spoken_where_it_is_configured() {
-    let stage = Stage::new(1, |cast| {
-        cast.providers[0].kind = ProviderKind::Anthropic;
-        cast.providers[0].api_key = Some("sk-planted-key".into());
+    let stage = Stage::new(1, |config| {
+        config.llm_providers[0].kind = ProviderKind::Anthropic;
+        config.llm_providers[0].api_key = Some("sk-planted-key".into());
     })
     .await;
     stage.stand_ins[0].always(Behaviour::answer("hello"));
@@ -77,7 +77,7 @@ async fn each_misbehaviour_has_its_kind_and_its_number_of_tries() {
         (status(500), Kind::Server, 3),
         (status(503), Kind::Server, 3),
     ] {
-        let stage = Stage::new(1, |cast| cast.providers[0].max_retries = 2).await;
+        let stage = Stage::new(1, |config| config.llm_providers[0].max_retries = 2).await;
         stage.stand_ins[0].always(behaviour.clone());
         assert_eq!(stage.kinds(TIME).await, (vec![kind], vec![tries]), "{behaviour:?}");
         assert_eq!(stage.statuses(), [ProviderStatus::Failed], "{behaviour:?}");
@@ -95,7 +95,7 @@ async fn a_body_of_just_the_limit_is_read() {
 #[tokio::test]
 async fn a_provider_has_max_retries_and_one_tries() {
     for (failures, answered) in [(2, true), (3, false)] {
-        let stage = Stage::new(1, |cast| cast.providers[0].max_retries = 2).await;
+        let stage = Stage::new(1, |config| config.llm_providers[0].max_retries = 2).await;
         stage.stand_ins[0].next(std::iter::repeat_with(server_error).take(failures));
         assert_eq!(stage.ask("m").await.is_ok(), answered);
         assert_eq!(stage.stand_ins[0].requests().count(), 3);
@@ -106,7 +106,7 @@ async fn a_provider_has_max_retries_and_one_tries() {
 async fn req_003_refused_content_is_not_an_outage() {
     let status = |status: u16| Behaviour::Status(status, "{}".to_owned());
     for behaviour in [status(400), status(413), status(422), Behaviour::ContentFilter] {
-        let stage = Stage::new(2, |cast| cast.providers[0].max_retries = 2).await;
+        let stage = Stage::new(2, |config| config.llm_providers[0].max_retries = 2).await;
         stage.stand_ins.iter().for_each(|stand_in| stand_in.always(behaviour.clone()));
         assert_eq!(stage.ask("m").await, Err(GaveUp::Refused), "{behaviour:?}");
         assert_eq!(stage.stand_ins[0].requests().count(), 1, "{behaviour:?}");

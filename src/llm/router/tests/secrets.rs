@@ -4,9 +4,9 @@ use super::*;
 
 #[tokio::test]
 async fn without_a_usable_provider_a_request_is_exhausted_and_health_says_why() {
-    let stage = Stage::new(2, |cast| {
-        cast.providers[0].usable = Err("OPENAI_KEY is not set".to_owned());
-        cast.providers[1].api_key = Some("sk-planted\nkey".into());
+    let stage = Stage::new(2, |config| {
+        config.llm_providers[0].usable = Err("OPENAI_KEY is not set".to_owned());
+        config.llm_providers[1].api_key = Some("sk-planted\nkey".into());
     })
     .await;
     let (state, reason) = stage.state();
@@ -30,9 +30,9 @@ async fn no_failure_repeats_a_secret() {
         Behaviour::Json(json!({"error": words})),
         Behaviour::Json(json!({"choices": [{"message": {"refusal": secret}}]})),
     ] {
-        let stage = Stage::new(1, |cast| {
+        let stage = Stage::new(1, |config| {
             let secret = SecretString::from(format!("Bearer {secret}"));
-            cast.providers[0].custom_headers = vec![("authorization".to_owned(), secret)];
+            config.llm_providers[0].custom_headers = vec![("authorization".to_owned(), secret)];
         })
         .await;
         stage.stand_ins[0].always(behaviour.clone());
@@ -43,12 +43,13 @@ async fn no_failure_repeats_a_secret() {
 
 #[tokio::test]
 async fn an_answer_that_quotes_our_key_does_not_reach_chat_with_it() {
-    let stage = Stage::new(1, |cast| cast.providers[0].api_key = Some("sk-planted-0123456789".into())).await;
+    let stage =
+        Stage::new(1, |config| config.llm_providers[0].api_key = Some("sk-planted-0123456789".into())).await;
     stage.stand_ins[0].always(Behaviour::answer("it is sk-planted-0123456789!"));
     assert_eq!(stage.ask("m").await.unwrap().text, "it is ****!");
 
-    let title = |cast: &mut Cast| {
-        cast.providers[0].custom_headers = vec![("X-Title".to_owned(), "Movie Night".into())]
+    let title = |config: &mut Config| {
+        config.llm_providers[0].custom_headers = vec![("X-Title".to_owned(), "Movie Night".into())]
     };
     let stage = Stage::new(1, title).await;
     stage.stand_ins[0].always(Behaviour::answer("Welcome to Movie Night!"));
@@ -57,8 +58,8 @@ async fn an_answer_that_quotes_our_key_does_not_reach_chat_with_it() {
 
 #[tokio::test]
 async fn a_provider_behind_tls_needs_the_certificates_and_others_are_not_held_up_by_it() {
-    let stage = Stage::new(2, |cast| {
-        let provider = &mut cast.providers[0];
+    let stage = Stage::new(2, |config| {
+        let provider = &mut config.llm_providers[0];
         provider.base_url = provider.base_url.replace("http:", "https:");
     })
     .await;

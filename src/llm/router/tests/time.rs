@@ -23,7 +23,7 @@ async fn a_try_that_hangs_or_trickles_ends_and_the_next_provider_answers_in_its_
 
 #[tokio::test]
 async fn the_timeout_of_a_try_covers_the_whole_body() {
-    let stage = Stage::new(1, |cast| cast.providers[0].timeout = Duration::from_millis(200)).await;
+    let stage = Stage::new(1, |config| config.llm_providers[0].timeout = Duration::from_millis(200)).await;
     stage.stand_ins[0].always(Behaviour::Trickle);
     assert_eq!(stage.kinds(TIME).await.0, [Kind::Timeout]);
 }
@@ -51,7 +51,7 @@ async fn a_wait_that_the_provider_asks_for_is_kept_in_both_forms() {
     for (header, wait) in
         [(date(2), true), ("1".to_owned(), true), (date(3600), false), ("3600".to_owned(), false)]
     {
-        let stage = Stage::new(2, |cast| cast.providers[0].max_retries = 1).await;
+        let stage = Stage::new(2, |config| config.llm_providers[0].max_retries = 1).await;
         stage.stand_ins[0].next([Behaviour::RetryAfter(429, header.clone())]);
         let answer = stage.ask("m").await.unwrap();
         assert_eq!(answer.provider.as_str(), if wait { "a" } else { "b" }, "{header}");

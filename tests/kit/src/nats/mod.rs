@@ -1,6 +1,7 @@
 //! A private nats-server: the real one, on a port and in a folder of its own.
 
 mod binary;
+mod buckets;
 mod operator;
 mod settings;
 mod tls;

@@ -1,0 +1,206 @@
+//! The last decisions and their reasons: "why didn't it answer me?"
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use super::event::ChatMessage;
+use super::plan::{ReplyPlan, Silence};
+use crate::clock::Moment;
+use crate::names::{RoomName, Username};
+use crate::outcome::{Reason, ReplyOutcome};
+
+/// Decisions on what a trigger fired for.
+const FIRED: usize = 500;
+/// Decisions on all other messages, so that busy chat doesn't push out the first kind.
+const OTHERS: usize = 500;
+/// The most characters kept of a message.
+const MESSAGE_CHARACTERS: usize = 100;
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// Of the message; none when it had none.
+    pub correlation_id: Option<String>,
+    /// Where.
+    pub room: RoomName,
+    /// About whose message; none for a film.
+    pub user: Option<Username>,
+    /// The message's first 100 characters.
+    pub message: String,
+    /// What came of it.
+    pub end: End,
+    /// The figures of the reason, in words; may be empty.
+    pub detail: String,
+}
+
+impl Entry {
+    /// Of something that was not answered. `message` is none for a film.
+    pub fn of_silence(
+        now: Moment,
+        room: &RoomName,
+        message: Option<&ChatMessage>,
+        silence: &Silence,
+    ) -> Self {
+        let given = message.and_then(|message| message.correlation_id.clone());
+        let fired = silence.fired.as_ref().map(|fired| fired.correlation_id.clone());
+        Self {
+            at: now.wall,
+            correlation_id: fired.or(given),
+            room: room.clone(),
+            user: message.map(|message| message.user.clone()),
+            message: message.map(|message| beginning(&message.text)).unwrap_or_default(),
+            end: End::Silence(silence.reason),
+            detail: silence.detail.to_string(),
+        }
+    }
+
+    /// Of a reply that is begun; its end is to be filled in.
+    pub fn of_plan(now: Moment, plan: &ReplyPlan) -> Self {
+        Self {
+            at: now.wall,
+            correlation_id: Some(plan.correlation_id.clone()),
+            room: plan.room.clone(),
+            user: plan.user.clone(),
+            message: beginning(&plan.original),
+            end: End::Reply(None),
+            detail: String::new(),
+        }
+    }
+}
+
+/// What came of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was answered; the reason says when that isn't sure.
+    Reply(Option<Reason>),
+    /// It was not.
+    Silence(Reason),
+}
+
+impl From<ReplyOutcome> for End {
+    fn from(outcome: ReplyOutcome) -> Self {
+        match outcome {
+            ReplyOutcome::Sent => Self::Reply(None),
+            ReplyOutcome::InDoubt => Self::Reply(Some(Reason::InDoubt)),
+            ReplyOutcome::Silenced(reason) | ReplyOutcome::Failed(reason) => Self::Silence(reason),
+            ReplyOutcome::Abandoned => Self::Silence(Reason::Abandoned),
+        }
+    }
+}
+
+/// The last decisions: at most 500 of what fired, and 500 others.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    fired: VecDeque<Entry>,
+    others: VecDeque<Entry>,
+}
+
+impl Decisions {
+    /// Takes one in; `has_fired` says whether something made us answer.
+    pub fn push(&mut self, has_fired: bool, entry: Entry) {
+        let (list, most) = if has_fired { (&mut self.fired, FIRED) } else { (&mut self.others, OTHERS) };
+        if list.len() == most {
+            list.pop_front();
+        }
+        list.push_back(entry);
+    }
+
+    /// The newest ones, newest first, about one user's messages or in some rooms where that is wanted.
+    pub fn recent(&self, user: Option<&Username>, rooms: Option<&[RoomName]>, limit: usize) -> Vec<Entry> {
+        let is_wanted = |entry: &&Entry| {
+            user.is_none_or(|user| entry.user.as_ref() == Some(user))
+                && rooms.is_none_or(|rooms| rooms.contains(&entry.room))
+        };
+        let mut wanted: Vec<&Entry> = self.fired.iter().chain(&self.others).filter(is_wanted).collect();
+        wanted.sort_by(|a, b| b.at.cmp(&a.at));
+        wanted.into_iter().take(limit).cloned().collect()
+    }
+
+    /// Forgets a user's messages. Returns how many.
+    pub fn forget(&mut self, user: &Username) -> usize {
+        let before = self.fired.len() + self.others.len();
+        self.fired.retain(|entry| entry.user.as_ref() != Some(user));
+        self.others.retain(|entry| entry.user.as_ref() != Some(user));
+        before - self.fired.len() - self.others.len()
+    }
+}
+
+/// A message's beginning, as it is kept.
+fn beginning(message: &str) -> String {
+    message.chars().take(MESSAGE_CHARACTERS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(second: i64, user: &str, channel: &str) -> Entry {
+        Entry {
+            at: DateTime::from_timestamp(second, 0).expect("a time"),
+            correlation_id: None,
+            room: RoomName::new("cytu.be", channel).expect("a room"),
+            user: Some(Username::new(user)),
+            message: String::new(),
+            end: End::Silence(Reason::NoTrigger),
+            detail: String::new(),
+        }
+    }
+
+    fn seconds(entries: &[Entry]) -> Vec<i64> {
+        entries.iter().map(|entry| entry.at.timestamp()).collect()
+    }
+
+    #[test]
+    fn the_newest_come_first_by_user_and_room() {
+        let mut decisions = Decisions::default();
+        for (second, user, channel) in [(1, "Bob", "A"), (2, "eve", "A"), (3, "bob", "B"), (4, "bob", "A")] {
+            decisions.push(second % 2 == 0, entry(second, user, channel));
+        }
+        let bob = Username::new("BOB");
+        let [a, b, c] = ["A", "B", "C"].map(|channel| [entry(0, "", channel).room]);
+        for (user, rooms, limit, expected) in [
+            (None, None, 10, vec![4, 3, 2, 1]),
+            (None, None, 2, vec![4, 3]),
+            (Some(&bob), None, 10, vec![4, 3, 1]),
+            (Some(&bob), Some(&a[..]), 10, vec![4, 1]),
+            (None, Some(&b[..]), 10, vec![3]),
+            (None, Some(&c[..]), 10, vec![]),
+        ] {
+            assert_eq!(seconds(&decisions.recent(user, rooms, limit)), expected);
+        }
+        assert_eq!(decisions.forget(&bob), 3);
+        assert_eq!(seconds(&decisions.recent(None, None, 10)), [2]);
+    }
+
+    #[test]
+    fn chatter_does_not_push_out_what_fired_and_both_are_bounded() {
+        let mut decisions = Decisions::default();
+        decisions.push(true, entry(0, "bob", "A"));
+        (1..10_000).for_each(|second| decisions.push(false, entry(second, "eve", "A")));
+        let all = decisions.recent(None, None, usize::MAX);
+        assert_eq!((all.len(), all.last().map(|entry| entry.at.timestamp())), (501, Some(0)));
+        (1..10_000).for_each(|second| decisions.push(true, entry(second, "eve", "A")));
+        assert_eq!(decisions.recent(None, None, usize::MAX).len(), 1_000);
+    }
+
+    #[test]
+    fn every_outcome_is_a_reply_or_a_silence_with_a_reason() {
+        for (outcome, expected) in [
+            (ReplyOutcome::Sent, End::Reply(None)),
+            (ReplyOutcome::InDoubt, End::Reply(Some(Reason::InDoubt))),
+            (ReplyOutcome::Silenced(Reason::Stale), End::Silence(Reason::Stale)),
+            (ReplyOutcome::Failed(Reason::Exhausted), End::Silence(Reason::Exhausted)),
+            (ReplyOutcome::Abandoned, End::Silence(Reason::Abandoned)),
+        ] {
+            assert_eq!(End::from(outcome), expected);
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_cut_at_a_character() {
+        assert_eq!(beginning(&"é".repeat(200)), "é".repeat(100));
+    }
+}

@@ -1,0 +1,88 @@
+//! Replies as the decider's loop keeps their books: begun, held back, ended.
+
+use tokio::task::{Id, JoinError};
+use tracing::{error, info};
+
+use super::DeciderLoop;
+use crate::chat::decisions::Entry;
+use crate::chat::event::ChatMessage;
+use crate::chat::plan::{ReplyPlan, Silence, Ticket};
+use crate::names::RoomName;
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::reply::ReplyTools;
+use crate::response_log::{Course, Record};
+
+/// A reply that is being made.
+pub(super) struct InHand {
+    ticket: Ticket,
+    /// What is to be told of it, but for its end.
+    decision: Entry,
+}
+
+impl DeciderLoop {
+    /// A fault of ours is an error like a reply that failed.
+    pub(super) fn book_panic(&self) {
+        let now = self.clock.now();
+        self.health.reply_fired(now);
+        self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
+    }
+
+    /// Books an answer that something held back. `message` is none for a comment on a film.
+    pub(super) fn hold_back(
+        &mut self,
+        room: &RoomName,
+        message: Option<&ChatMessage>,
+        silence: &Silence,
+        tools: &ReplyTools,
+    ) {
+        let Some(fired) = &silence.fired else { return };
+        let (now, reason) = (self.clock.now(), silence.reason);
+        self.health.reply_fired(now);
+        self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
+        let user = message.map(|message| &message.user);
+        info!(%room, ?user, reason = reason.as_str(), "no reply");
+        tools.log.write(&Record::of_silence(now, room, message, silence, fired));
+        self.decisions.push(true, Entry::of_silence(now, room, message, silence));
+    }
+
+    pub(super) fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {
+        let now = self.clock.now();
+        self.health.reply_fired(now);
+        let in_hand = InHand { ticket: plan.ticket, decision: Entry::of_plan(now, &plan) };
+        if self.replies.len() >= plan.config().max_concurrent_handlers {
+            info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
+            let outcome = ReplyOutcome::Silenced(Reason::Overload);
+            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), outcome));
+            self.settle(in_hand, ReplyEnd::silent(outcome));
+            return;
+        }
+        let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
+        self.in_hand.insert(task.id(), in_hand);
+    }
+
+    pub(super) fn ended(&mut self, ended: Result<(Id, ReplyEnd), JoinError>) {
+        self.progress.begin(self.clock.now());
+        let (id, end) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                error!(%error, "a reply task panicked; this is a bug, please report it");
+                (error.id(), ReplyEnd::silent(ReplyOutcome::Failed(Reason::Internal)))
+            }
+        };
+        if let Some(in_hand) = self.in_hand.remove(&id) {
+            self.settle(in_hand, end);
+        }
+    }
+
+    fn settle(&mut self, in_hand: InHand, end: ReplyEnd) {
+        let InHand { ticket, decision } = in_hand;
+        self.health.reply_ended(self.clock.now(), end.outcome);
+        if end.outcome == ReplyOutcome::Sent
+            && let Some(user) = &decision.user
+        {
+            self.health.user_answered(user);
+        }
+        self.decider.settle(ticket, end.spoken);
+        self.decisions.push(true, Entry { end: end.outcome.into(), ..decision });
+    }
+}

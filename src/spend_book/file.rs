@@ -1,0 +1,79 @@
+//! The file of the sums, and the task that writes it.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tracing::warn;
+
+use super::{Inner, ToWriter};
+use crate::chat::spend::Saved;
+use crate::state_file::StateFile;
+
+/// One warning in so long.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// What was written down, if it can be read. A file that holds something else is put out of the way.
+pub(super) fn read_or_set_aside(file: &StateFile) -> Option<Saved> {
+    let error = match file.read() {
+        Ok(saved) => return saved,
+        Err(error) => error,
+    };
+    let path = file.path().display();
+    if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+        && let Ok(aside) = file.set_aside()
+    {
+        let aside = aside.display();
+        warn!(%path, %error, %aside, "what was spent today is not readable and was set aside: counting from zero");
+    } else {
+        warn!(%path, %error, "what was spent today can't be read: counting from zero");
+    }
+    None
+}
+
+/// The task that writes. See [`SpendWriter::run`].
+#[derive(Debug)]
+pub struct SpendWriter {
+    inner: Arc<Inner>,
+    file: StateFile,
+    wakes: mpsc::Receiver<()>,
+    written: watch::Sender<u64>,
+    /// When it was last told that the file can't be written, since start.
+    warned: Option<Duration>,
+}
+
+impl SpendWriter {
+    /// The writer, and how it is reached.
+    pub(super) fn new(inner: Arc<Inner>, file: StateFile) -> (Self, ToWriter) {
+        let (wake, wakes) = mpsc::channel(1);
+        let (written, progress) = watch::channel(0);
+        (Self { inner, file, wakes, written, warned: None }, ToWriter { wake, written: progress })
+    }
+
+    /// Writes whenever something has changed, all changes so far at once, until the last book is gone
+    /// and everything is written.
+    pub async fn run(mut self) {
+        while self.wakes.recv().await.is_some() {
+            let (saved, changes) = self.inner.save();
+            let file = self.file.clone();
+            // A file system that hangs holds up this task alone.
+            match spawn_blocking(move || file.write(&saved)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.warn(&error.to_string()),
+                Err(error) => self.warn(&error.to_string()),
+            }
+            self.written.send_replace(changes);
+        }
+    }
+
+    fn warn(&mut self, error: &str) {
+        let now = self.inner.clock.now().elapsed;
+        if self.warned.is_none_or(|warned| now.saturating_sub(warned) >= WARN_AGAIN) {
+            self.warned = Some(now);
+            let path = self.file.path().display();
+            warn!(%path, error, "what is spent can't be written down: the limits hold until the next start only");
+        }
+    }
+}

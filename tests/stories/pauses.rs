@@ -1,0 +1,85 @@
+//! Silence on an operator's word, and speech again.
+
+use std::time::{Duration, Instant};
+
+use kryten_testkit::world::{SOON, World};
+use kryten_testkit::{Behaviour, Exit, Mark, Result, Room};
+use serde_json::{Value, json};
+
+use super::commands::data;
+use crate::BINARY;
+
+#[tokio::test]
+async fn a_paused_room_is_silent_at_once_without_a_call_and_the_others_speak() -> Result {
+    let rooms = [Room::new("cytu.be", "Lounge"), Room::new("cytu.be", "Other")];
+    let world = World::of(BINARY).rooms(rooms.clone()).start().await?;
+    let answer = data(&world, json!({"command": "chat.pause", "channel": "Lounge"})).await?;
+    assert_eq!(answer, json!({"paused": [{"channel": "Lounge"}]}));
+    world.mention("bob", "hello?").await?;
+    let ignored = |health: &Value| health["ignored"]["paused"] == 1;
+    world.wait_for_health(SOON, ignored).await?;
+    assert_eq!(world.provider().requests().all().len(), 0, "no call");
+    let mark = world.recorder.mark();
+    let beat = world.wait_for_beat(mark, SOON, |_| true).await?;
+    assert_eq!(beat.json["status"]["paused"], json!(["Lounge"]));
+
+    world.robot.chat_in(&rooms[1], "eve", "Cynthia hello").await?;
+    world.robot.wait_for_say(Mark::START, SOON, |said| said.room.channel == "Other").await?;
+    assert_eq!(data(&world, json!({"command": "chat.resume"})).await?, json!({"paused": []}));
+    world.ask("bob", "and now?").await?;
+    let beat = world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
+    assert_eq!(beat.json["status"].get("paused"), None);
+    assert_eq!(world.ledger().await?["sent"], 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pause_with_an_end_ends_by_itself() -> Result {
+    let world = World::of(BINARY).start().await?;
+    let began = Instant::now();
+    let answer = data(&world, json!({"command": "chat.pause", "duration_seconds": 2})).await?;
+    assert!(answer["paused"][0]["until"].is_string(), "{answer}");
+    let beat =
+        world.wait_for_beat(world.recorder.mark(), SOON, |beat| beat.json["status"].get("paused").is_none());
+    beat.await?;
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    world.ask("bob", "and now?").await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pause_outlives_a_reload_and_a_kill() -> Result {
+    let mut world = World::of(BINARY).start().await?;
+    data(&world, json!({"command": "chat.pause"})).await?;
+    data(&world, json!({"command": "system.reload"})).await?;
+    world.mention("bob", "one").await?;
+    world.wait_for_health(SOON, |health| health["ignored"]["paused"] == 1).await?;
+    world.daemon.kill();
+    let mark = world.recorder.mark();
+    world.daemon.restart()?;
+    world.wait_until_up(mark).await?;
+    let beat = world.wait_for_beat(mark, SOON, |_| true).await?;
+    assert_eq!(beat.json["status"]["paused"], json!(["Lounge"]));
+    world.mention("bob", "two").await?;
+    world.wait_for_health(SOON, |health| health["ignored"]["paused"] == 1).await?;
+    data(&world, json!({"command": "chat.resume", "channel": "lounge"})).await?;
+    world.ask("bob", "three").await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reply_that_is_under_way_when_the_room_is_paused_goes_out() -> Result {
+    let world = World::of(BINARY).start().await?;
+    world.provider().always(Behaviour::Hold("Here is the answer to that.".to_owned()));
+    let mark = world.robot.says.mark();
+    world.mention("bob", "one").await?;
+    world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
+    data(&world, json!({"command": "chat.pause"})).await?;
+    world.provider().release();
+    world.robot.wait_for_say(mark, SOON, |_| true).await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}
