@@ -17,8 +17,10 @@ use crate::shutdown::Shutdown;
 use socket::NotifySocket;
 use teller::{Phase, Teller};
 
-/// How often health is looked at.
+/// How often health is looked at, when no watchdog is shorter.
 const LOOK: Duration = Duration::from_secs(1);
+/// However short the watchdog is.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 /// Tells systemd. See [`Systemd::run`].
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Systemd {
             watchdog_seconds = self.watchdog.map(|every| every.as_secs_f64()),
             "systemd is told how we are"
         );
-        let pause = self.watchdog.map_or(LOOK, |watchdog| (watchdog / 8).min(LOOK));
+        let pause = self.watchdog.map_or(LOOK, |watchdog| (watchdog / 8).clamp(SHORTEST_LOOK, LOOK));
         let mut teller = Teller::new(self.watchdog);
         let (mut is_ready, mut stops, mut is_heard) = (false, false, true);
         loop {

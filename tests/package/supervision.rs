@@ -52,11 +52,46 @@ async fn it_answers_and_logs_while_nothing_but_its_own_folders_can_be_written() 
     machine.shell("! journalctl --no-pager | grep a-key-that-only")?;
     machine.shell(&format!("! tr '\\0' '\\n' </proc/{pid}/environ | grep a-key-that-only"))?;
 
+    // The journal knows how grave each line is, and has times of its own.
+    let warned = "journalctl --no-pager --output cat --unit kryten-llm --priority warning..warning";
+    operator.provider.always(Behaviour::Status(500, "{}".to_owned()));
+    operator.robot.chat("bob", "Cynthia, and now?").await?;
+    let warning = machine.wait_for(&format!("{warned} | grep 'the provider failed'"), SOON).await?;
+    assert!(warning.starts_with(" WARN ") || warning.starts_with("WARN "), "{warning}");
+    machine.shell(
+        "journalctl --no-pager --output cat -t kryten-llm --priority info | grep -q 'INFO announced'",
+    )?;
+    machine.shell(&format!("! {warned} | grep 'INFO'"))?;
+
+    reload(&operator).await?;
+    assert_eq!(operator.property("MainPID")?, pid, "a reload is no restart");
+
     // The stop is told, graceful, and leaves nothing.
     machine.run("systemctl", ["stop", "kryten-llm"])?;
     assert_eq!(operator.property("Result")?, "success");
     let bye = operator.recorder.wait_for("kryten.lifecycle.*.shutdown", SOON, |_| true).await?;
     assert_eq!(bye.text("/reason"), "SIGTERM");
+    Ok(())
+}
+
+/// A changed config is taken up; one that can't be used changes nothing, and the status says so.
+async fn reload(operator: &Operator) -> Result {
+    let machine = &operator.machine;
+    let has_status =
+        |status: &str| format!("systemctl show -p {STATUS} kryten-llm | grep -qx '{STATUS}={status}'");
+    let mut config = operator.config.clone();
+    config["personality"]["response_style"] = json!("like a pirate");
+    operator.configure(&config)?;
+    machine.run("systemctl", ["reload", "kryten-llm"])?;
+    machine.wait_for("journalctl --no-pager --output cat -t kryten-llm | grep 'like a pirate'", SOON).await?;
+    operator.configure(&json!({ "channels": 7 }))?;
+    machine.run("systemctl", ["reload", "kryten-llm"])?;
+    machine.wait_for(&has_status(".*unhealthy: .*config.*"), SOON).await?;
+    operator.configure(&config)?;
+    machine.run("systemctl", ["reload", "kryten-llm"])?;
+    operator.provider.always(Behaviour::Answer("Arr.".to_owned()));
+    assert_eq!(operator.ask("are you the same?").await?.text, "Arr.");
+    machine.wait_for(&format!("! {}", has_status(".*config.*")), SOON).await?;
     Ok(())
 }
 

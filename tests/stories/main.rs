@@ -18,6 +18,7 @@ mod hostile_chat;
 mod http;
 mod instances;
 mod link;
+mod logs;
 mod loop_guard;
 mod media;
 mod nats_access;
