@@ -15,15 +15,13 @@ if [ -z "${KRYTEN_BIN:-}" ]; then
     KRYTEN_BIN="${CARGO_TARGET_DIR:-$root/target}/debug"
 fi
 NATS_SERVER="$("$root/scripts/nats-server.sh")"
-export KRYTEN_BIN NATS_SERVER
+export KRYTEN_BIN NATS_SERVER PATH="$KRYTEN_BIN:$PATH"
 
 folder="$(mktemp -d "${TMPDIR:-/tmp}/kryten-manual.XXXXXX")"
 export FOLDER="$folder"
 cd "$folder" || return 1
 
 bus() { "$KRYTEN_BIN/examples/bus" "$@"; }
-
-kryten-llm() { "$KRYTEN_BIN/kryten-llm" "$@"; }
 
 # await SECONDS COMMAND…: until the command succeeds.
 await() {
