@@ -4,7 +4,17 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt test demo run manual bench mutants
+.PHONY: help setup fmt docs test demo run manual bench mutants install uninstall deb
+
+# Where `make install` puts things; DESTDIR goes before all of it.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+BINARY ?= target/release/kryten-llm
+DOCS = $(DESTDIR)$(PREFIX)/share/doc/kryten-llm
+UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system/kryten-llm.service
+USERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d/kryten-llm.conf
+ROTATION = $(DESTDIR)$(SYSCONFDIR)/logrotate.d/kryten-llm
+CONFIG = $(DESTDIR)$(SYSCONFDIR)/kryten-llm/config.json
 
 help: ## Say what there is to do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | \
@@ -15,6 +25,11 @@ setup: ## Get what is missing: a C compiler, rustfmt, clippy, a nats-server
 
 fmt: ## Format the code
 	cargo fmt --all
+
+docs: ## Write the reference and the JSON Schema of the config anew
+	mkdir -p docs
+	cargo run --quiet -- config-schema --markdown > docs/CONFIGURATION.md
+	cargo run --quiet -- config-schema > config.schema.json
 
 test: setup ## Check the format, lint, and run all tests against a real nats-server
 	cargo fmt --all --check
@@ -46,3 +61,27 @@ mutants_of_chat = --file 'src/chat/**' -- --lib -- chat::
 mutants: setup ## Try whether the unit tests notice wrong health, or with OF=chat wrong decisions: takes long
 	@cargo mutants --version >/dev/null 2>&1 || { echo "installing cargo-mutants"; cargo install --locked cargo-mutants; }
 	cargo mutants --package kryten-llm --jobs 1 --shard $(SHARD) $(or $(mutants_of_$(OF)),$(error OF is health or chat))
+
+target/release/kryten-llm: $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+	cargo build --release --bin kryten-llm
+	@touch $@
+
+install: $(BINARY) ## Install the binary, the unit, the docs; a config where there is none (DESTDIR, PREFIX)
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/kryten-llm
+	install -d $(dir $(UNIT)) $(dir $(USERS)) $(dir $(ROTATION)) $(DOCS)
+	install -d -m 750 $(dir $(CONFIG))
+	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/usr/share/|$(PREFIX)/share/|; s|/etc/kryten-llm|$(SYSCONFDIR)/kryten-llm|' \
+		packaging/kryten-llm.service | install -m 644 /dev/stdin $(UNIT)
+	install -m 644 packaging/kryten-llm.sysusers $(USERS)
+	install -m 644 packaging/kryten-llm.logrotate $(ROTATION)
+	install -m 644 README.md MIGRATING.md CHANGELOG.md LICENSE config.example.json $(DOCS)
+	@# The service may write only to its own folders, so these are named.
+	test -e $(CONFIG) || sed 's|"logs/llm-responses.jsonl"|"/var/log/kryten-llm/responses.jsonl"|; s|"state_dir": "state"|"state_dir": "/var/lib/kryten-llm"|' \
+		config.example.json | install -m 640 /dev/stdin $(CONFIG)
+
+uninstall: ## Remove what `make install` installed; config, state and logs stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/kryten-llm $(UNIT) $(USERS) $(ROTATION)
+	rm -rf $(DOCS)
+
+deb: $(BINARY) ## Make a Debian package in target/
+	@scripts/deb.sh $(BINARY) target

@@ -23,6 +23,8 @@ cd "$folder" || return 1
 
 bus() { "$KRYTEN_BIN/examples/bus" "$@"; }
 
+kryten-llm() { "$KRYTEN_BIN/kryten-llm" "$@"; }
+
 # await SECONDS COMMAND…: until the command succeeds.
 await() {
     local tries=$((10 * $1))

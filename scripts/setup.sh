@@ -29,3 +29,11 @@ for tool in fmt clippy; do
 done
 
 "$root/scripts/nats-server.sh" >/dev/null
+
+# Only tests of what an operator installs need these, and say loudly what they skip without them.
+if [ "$(uname)" = Linux ]; then
+    for tool in systemd-analyze:systemd logrotate:logrotate; do
+        command -v "${tool%%:*}" >/dev/null || apt_install "${tool##*:}" ||
+            echo "setup.sh: there is no ${tool%%:*}, and it could not be installed: its tests are skipped" >&2
+    done
+fi

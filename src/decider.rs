@@ -117,6 +117,8 @@ impl DeciderLoop {
                     match input {
                         RoomInput::Chat(message) => {
                             #[cfg(feature = "test-hooks")]
+                            crate::test_hooks::order_heartbeat(&message.text);
+                            #[cfg(feature = "test-hooks")]
                             crate::test_hooks::stall("decider", &message.text).await;
                             self.decide(&room, &message, &tools);
                         }

@@ -86,12 +86,13 @@ impl Intake {
 
     fn read(&mut self, message: &Message) {
         let now = self.clock.now();
-        let kind = message.subject().rsplit('.').next().unwrap_or_default();
+        // Senders don't agree on the case.
+        let kind = message.subject().rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
         if message.length() > self.max_event_bytes {
-            self.drop_too_large(now, kind, message.length());
+            self.drop_too_large(now, &kind, message.length());
             return;
         }
-        match event::parse(kind, message.payload()) {
+        match event::parse(&kind, message.payload()) {
             Err(malformed) => self.drop_malformed(now, malformed.as_str()),
             Ok(RoomEvent { event: ChatEvent::Other, .. }) => {}
             Ok(RoomEvent { domain, event }) => {

@@ -22,6 +22,7 @@ use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
 use crate::ops::http;
+use crate::ops::systemd::Systemd;
 use crate::settings::{SettingsTask, Source, reload_on};
 use crate::shutdown::{LAST_MOMENT, Shutdown, Signals, StopReason};
 use crate::tasks::{Task, spawn};
@@ -186,6 +187,10 @@ impl Service {
         let deadline = config.service.graceful_shutdown_timeout;
         let giving_up = shutdown.clone().give_up_in_time(bus.clone(), clock, deadline);
         rest.push(on_close("deadline", giving_up.boxed()));
+        if let Some(systemd) = Systemd::from_environment() {
+            let told = systemd.run(health.clone(), clock, is_ready.clone(), shutdown.clone());
+            rest.push(on_close("systemd", told.boxed()));
+        }
         if let Some(listener) = listener {
             let state = http_state(&common, is_ready);
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));

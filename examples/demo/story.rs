@@ -3,6 +3,7 @@
 
 mod frame;
 mod link;
+mod operate;
 mod providers;
 mod room;
 
@@ -42,6 +43,8 @@ pub async fn tell(binary: Result<PathBuf>) -> Result {
     story.a_spam_penalty().await.context("when somebody spammed")?;
     story.a_loop().await.context("when another bot talked to ours")?;
     story.a_new_film().await.context("when a film began")?;
+    story.a_reload().await.context("when the config was changed")?;
+    story.a_pause().await.context("when the room was paused")?;
     story.the_link_freezes().await.context("when the link froze")?;
     story.the_end().await.context("at the end")
 }

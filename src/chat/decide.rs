@@ -166,7 +166,7 @@ impl Decider {
         let spam_bytes = shares::spam_of_a_room(config);
 
         let is_loop = !room.loop_guard.allows(now, &config.loop_guard);
-        let looping = is_loop.then_some("a loop");
+        let looping = is_loop.then_some("too many answers in a row to one user alone");
         pass(trace, Reason::LoopGuard, looping, || room.loop_guard.in_words(&config.loop_guard))?;
         room.spam
             .check(now, &config.spam_detection, spam_bytes, &asked, trace)
@@ -287,6 +287,8 @@ fn line(now: Moment, message: &ChatMessage, is_own: bool) -> Line {
     Line::new(&message.user, &message.text, message.time().unwrap_or(now.wall), is_own)
 }
 
+#[cfg(test)]
+mod adopt_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

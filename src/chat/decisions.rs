@@ -115,7 +115,7 @@ impl Decisions {
                 && rooms.is_none_or(|rooms| rooms.contains(&entry.room))
         };
         let mut wanted: Vec<&Entry> = self.fired.iter().chain(&self.others).filter(is_wanted).collect();
-        wanted.sort_by(|a, b| b.at.cmp(&a.at));
+        wanted.sort_by_key(|entry| std::cmp::Reverse(entry.at));
         wanted.into_iter().take(limit).cloned().collect()
     }
 

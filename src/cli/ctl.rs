@@ -83,7 +83,7 @@ pub fn run(config: &Config, wanted: &CtlArguments) -> ExitCode {
         return exit::code(exit::USAGE);
     }
     let arguments: Map<String, Value> = wanted.arguments.iter().cloned().collect();
-    show(config, &wanted.command, arguments, wanted.json, |data| escaped_json(data))
+    show(config, &wanted.command, arguments, wanted.json, escaped_json)
 }
 
 /// Shows the service's last decisions on a user's messages.

@@ -1,6 +1,7 @@
 //! The command line: arguments, and what each command does.
 
 pub mod check_config;
+mod config_schema;
 mod ctl;
 pub mod exit;
 mod log;
@@ -52,6 +53,8 @@ struct Arguments {
 enum Command {
     /// Say whether the configuration can be used, and every value in force; secrets are masked
     CheckConfig,
+    /// Print the JSON Schema of the configuration file, by which editors check and complete it
+    ConfigSchema(config_schema::ConfigSchemaArguments),
     /// Show what was answered, and why not: the response log, for people to read
     Log(log::LogArguments),
     /// Show what the bot would make of a message: every check, and the exact prompt
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
             exit::code(exit::USAGE)
         }
         Some(Command::CheckConfig) => check_config(&arguments),
+        Some(Command::ConfigSchema(wanted)) => config_schema::run(wanted),
         Some(Command::Log(wanted)) => with_config(&arguments, |loaded| log::run(&loaded.config, wanted)),
         Some(Command::Preview(wanted)) => {
             with_config(&arguments, |loaded| preview::run(loaded.config, wanted))

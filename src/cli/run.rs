@@ -18,7 +18,7 @@ const WORKER_THREADS: usize = 2;
 pub fn run(source: Source) -> ExitCode {
     let clock = Clock::start();
     let Loaded { config, warnings, .. } = &source.loaded;
-    logging::start(config);
+    let _summaries = logging::start(config);
     info!(version = env!("CARGO_PKG_VERSION"), service = %config.service.service_name, "starting");
     for warning in warnings {
         warn!("{warning}");

@@ -181,17 +181,16 @@ pub struct MediaChange {
 
 impl MediaChange {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
-        let media_change = Self {
+        Self {
             enabled: s.boolean("enabled", false),
             min_duration: Duration::from_secs(60 * s.integer::<u64>("min_duration_minutes", 10, 1..=240)),
             chat_context_depth: s.integer("chat_context_depth", 10, 1..=50),
-            transition_explanation: s.text("transition_explanation", "The media has just changed."),
-        };
-        if media_change.transition_explanation.chars().count() > 200 {
-            let found = "a text that is too long";
-            s.problem("transition_explanation", found, "at most 200 characters", "shorten it");
+            transition_explanation: s.text_up_to(
+                "transition_explanation",
+                "The media has just changed.",
+                200,
+            ),
         }
-        media_change
     }
 }
 

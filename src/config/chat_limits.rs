@@ -92,30 +92,27 @@ impl SpamDetection {
 }
 
 fn message_windows(s: &mut Section<'_>) -> Vec<MessageWindow> {
-    if let Some(windows) = s.list("message_windows", MessageWindow::read) {
-        return windows;
-    }
     let default = [(60, 5), (300, 10), (900, 20)];
     let shown: Vec<Value> = default
         .iter()
         .map(|(seconds, max_messages)| json!({"seconds": seconds, "max_messages": max_messages}))
         .collect();
-    s.reader.effective(&s.place("message_windows"), json!(shown).to_string(), true);
+    if s.raw("message_windows").is_none() {
+        s.reader.effective(&s.place("message_windows"), json!(shown).to_string(), true);
+    }
     let window =
         |(seconds, max_messages)| MessageWindow { length: Duration::from_secs(seconds), max_messages };
-    default.map(window).into()
+    s.list("message_windows", MessageWindow::read).unwrap_or_else(|| default.map(window).into())
 }
 
 /// Seconds, or an object whose `seconds` count.
 fn mention_spam_window(s: &mut Section<'_>) -> Duration {
     let key = "mention_spam_window";
-    if s.raw(key).is_none_or(|value| !value.is_object()) {
-        return s.whole_seconds(key, 30, 1..);
-    }
-    s.section(key, |s| {
+    let in_object = |s: &mut Section<'_>| {
         s.raw("max_messages");
         s.whole_seconds("seconds", 30, 1..)
-    })
+    };
+    s.section_or(key, in_object, |s| s.whole_seconds(key, 30, 1..))
 }
 
 fn penalty_durations(s: &mut Section<'_>) -> Option<Vec<Duration>> {

@@ -60,9 +60,19 @@ fn providers(s: &mut Section<'_>) -> Providers {
     if empty {
         let is_absent = s.raw("providers").is_none();
         s.reader.effective(&s.place("providers"), "[]".to_owned(), is_absent);
+        s.reader.learn(&s.place("providers"), |field| field.is_nullable = true);
+    }
+    if empty && !s.reader.is_surveying() {
         return Providers { video: Some(VIDEO_PRIORITY), chat_history: Some(CHAT_HISTORY_PRIORITY) };
     }
     s.list("providers", |s| match s.raw("type").and_then(|kind| kind.as_str()) {
+        _ if s.reader.is_surveying() => {
+            // Of other types nothing is checked.
+            s.allow_other_keys();
+            s.required("type", "");
+            s.known_words("type", &["video", "chat_history"]);
+            provider(s, VIDEO_PRIORITY);
+        }
         Some("video") => on.video = provider(s, VIDEO_PRIORITY),
         Some("chat_history") => on.chat_history = provider(s, CHAT_HISTORY_PRIORITY),
         Some("long_term_memory") => {

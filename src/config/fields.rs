@@ -5,7 +5,7 @@ use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::problem::quoted;
 use super::reader::{Fault, Item};
@@ -28,7 +28,8 @@ impl<'a> Section<'a> {
             None => (default, true),
             Some(Err(_)) => (default, false),
             Some(Ok(item)) => match parse(&item) {
-                Ok(value) => (value, false),
+                Ok(value) if !self.reader.is_surveying() => (value, false),
+                Ok(_) => (default, true),
                 Err(fault) => {
                     let shown = show(&default);
                     item.report(fault, &format!("change it, or remove it for the default ({shown})"));
@@ -49,14 +50,7 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
     ) -> Option<T> {
         let show = |value: &Option<T>| value.as_ref().map_or("null".to_owned(), &show);
-        self.field(
-            key,
-            default,
-            show,
-            |item| {
-                if item.value.is_null() { Ok(None) } else { parse(item).map(Some) }
-            },
-        )
+        self.field(key, default, show, |item| if item.is_null() { Ok(None) } else { parse(item).map(Some) })
     }
 
     pub(super) fn integer<T>(&mut self, key: &'static str, default: T, range: impl RangeBounds<T>) -> T
@@ -109,6 +103,17 @@ impl<'a> Section<'a> {
         self.field(key, default.to_owned(), |text| json!(text).to_string(), Item::text)
     }
 
+    /// A text of at most so many characters.
+    pub(super) fn text_up_to(&mut self, key: &'static str, default: &str, longest: usize) -> String {
+        self.reader.learn(&self.place(key), |field| field.longest = Some(longest));
+        let text = self.text(key, default);
+        if text.chars().count() > longest {
+            let allowed = format!("at most {longest} characters");
+            self.problem(key, "a text that is too long", &allowed, "shorten it");
+        }
+        text
+    }
+
     /// As `nullable`, where an empty text means null too.
     pub(super) fn optional<T>(
         &mut self,
@@ -117,11 +122,14 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
     ) -> Option<T> {
         let show = |value: &Option<T>| value.as_ref().map_or("null".to_owned(), &show);
-        self.field(key, None, show, |item| match item.value.as_ref() {
-            Value::Null => Ok(None),
-            Value::String(text) if text.trim().is_empty() => Ok(None),
-            _ => parse(item).map(Some),
-        })
+        self.field(
+            key,
+            None,
+            show,
+            |item| {
+                if item.is_null_or_empty() { Ok(None) } else { parse(item).map(Some) }
+            },
+        )
     }
 
     pub(super) fn optional_text(&mut self, key: &'static str) -> Option<String> {
@@ -165,17 +173,7 @@ impl<'a> Section<'a> {
     ) -> T {
         let word =
             |value: &T| words.iter().find(|(_, meaning)| meaning == value).map_or("", |(word, _)| word);
-        self.field(
-            key,
-            default,
-            |value| quoted(word(value)),
-            |item| {
-                let text = item.value.as_str();
-                let found = words.iter().find(|(word, _)| Some(*word) == text);
-                let all: Vec<String> = words.iter().map(|(word, _)| quoted(word)).collect();
-                found.map(|(_, meaning)| *meaning).ok_or_else(|| item.wrong(&all.join(" or ")))
-            },
-        )
+        self.field(key, default, |value| quoted(word(value)), |item| item.word(words))
     }
 
     /// A path of a file or folder.

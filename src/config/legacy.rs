@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
     /// A text under an old name: a warning when it is there, null aside.
     pub(super) fn deprecated_text(&mut self, key: &'static str, message: &str) -> Option<String> {
         let item = self.outdated_item(key)?;
-        if item.value.is_null() {
+        if item.is_null() {
             return None;
         }
         self.warning(key, message);

@@ -21,10 +21,13 @@ mod problem;
 mod provider_order;
 mod providers;
 mod reader;
+mod reference;
 mod rooms;
+mod schema;
 mod secret;
 mod section;
 mod service;
+mod survey;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -47,6 +50,8 @@ pub use personality::Personality;
 pub use problem::{Effective, Problem, Warning};
 pub use provider_order::{CircuitBreaker, RetryStrategy};
 pub use providers::{HealthCheck, HealthCheckKind, MaxTokensField, Price, ProviderConfig, ProviderKind};
+pub use reference::reference;
+pub use schema::schema;
 pub use service::{GroupRestart, MetricsConfig, ServiceMetadata};
 pub use triggers::Trigger;
 
@@ -130,6 +135,8 @@ pub struct Config {
 
 impl Config {
     fn read(s: &mut Section<'_>) -> Self {
+        // Editors find the schema by it.
+        s.raw("$schema");
         legacy::read(s);
         let provider_names = providers::names(s).unwrap_or_default();
         Self {

@@ -94,6 +94,7 @@ fn servers(s: &mut Section<'_>) -> Vec<String> {
         json!(servers.iter().map(|server| without_userinfo(server)).collect::<Vec<_>>()).to_string()
     };
     s.required_field("servers", ALLOWED, show, |item| {
+        item.reader.learn(&item.path, |field| field.is_never_empty = true);
         if item.value.as_array().is_some_and(Vec::is_empty) {
             return Err(item.wrong(ALLOWED));
         }

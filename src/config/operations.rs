@@ -40,18 +40,23 @@ impl FromStr for LogLevel {
 
 impl fmt::Display for LogLevel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO",
-            Self::Warning => "WARNING",
-            Self::Error => "ERROR",
-        })
+        formatter.write_str(self.as_str())
     }
 }
 
 impl LogLevel {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Error => "ERROR",
+        }
+    }
+
     /// `log_level`; an unknown one is INFO, with a warning.
     pub(super) fn read(s: &mut Section<'_>) -> Self {
+        s.known_words("log_level", &[Self::Debug, Self::Info, Self::Warning, Self::Error].map(Self::as_str));
         s.field(
             "log_level",
             Self::Info,

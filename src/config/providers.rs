@@ -13,6 +13,7 @@ use super::nats::without_userinfo;
 use super::reader::{Fault, Item};
 use super::secret::{MASK, Secret};
 use super::section::Section;
+use super::survey::Kind;
 use crate::names::ProviderName;
 
 /// One provider. `Debug` masks what is secret.
@@ -111,6 +112,7 @@ pub enum HealthCheckKind {
 /// Reads every provider, in the file's order.
 pub(super) fn read(s: &mut Section<'_>) -> Vec<ProviderConfig> {
     let there = s.required("llm_providers", "an object with at least one provider");
+    s.never_empty("llm_providers");
     let providers = s.section("llm_providers", |s| s.named(ProviderConfig::read));
     if there && names(s).is_some_and(|names| names.is_empty()) {
         let allowed = "at least one provider";
@@ -182,6 +184,7 @@ impl ProviderConfig {
 /// The kind, or none with a warning.
 fn kind(s: &mut Section<'_>) -> Option<ProviderKind> {
     let word = s.required_text("type", "\"openai_compatible\"");
+    s.known_words("type", &ProviderKind::ALL.map(ProviderKind::as_str));
     let kind = ProviderKind::ALL.into_iter().find(|kind| kind.as_str() == word.to_ascii_lowercase());
     if kind.is_none() && !word.is_empty() {
         let known = ProviderKind::ALL.map(ProviderKind::as_str).join(", ");
@@ -237,13 +240,10 @@ fn custom_headers(s: &mut Section<'_>) -> Vec<(String, SecretString)> {
         json!(headers.iter().map(|(name, _)| (name.clone(), json!(MASK))).collect::<Map<_, _>>()).to_string()
     };
     let headers = s.nullable("custom_headers", None, show, |item| {
-        let Value::Object(members) = item.value.as_ref() else {
-            return Err(item.wrong("an object of texts, or null"));
-        };
         let mut headers = Vec::new();
-        for (name, _) in members.iter().filter(|(name, _)| !name.starts_with('_')) {
+        for name in item.members(Kind::Texts, "an object of texts, or null")? {
             if let Some(value) = item.member(name).and_then(|member| header(name, &member)) {
-                headers.push((name.clone(), value));
+                headers.push((name.to_owned(), value));
             }
         }
         Ok(headers)
@@ -275,9 +275,9 @@ fn header(name: &str, item: &Item<'_>) -> Option<SecretString> {
 fn extra_body(s: &mut Section<'_>) -> Map<String, Value> {
     // Some services want a secret in the body.
     let show = |members: &Map<String, Value>| masked_texts(&Value::from(members.clone())).to_string();
-    let body = s.nullable("extra_body", None, show, |item| match item.substituted() {
-        Value::Object(members) => Ok(members),
-        _ => Err(item.wrong("an object, or null")),
+    let body = s.nullable("extra_body", None, show, |item| {
+        item.members(Kind::Object, "an object, or null")?;
+        Ok(item.substituted().as_object().cloned().unwrap_or_default())
     });
     let body = body.unwrap_or_default();
     if !body.is_empty() {

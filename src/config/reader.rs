@@ -10,13 +10,16 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::environment::{self, WhenUnset};
-use super::problem::{Effective, Problem, Warning, child, shown};
+use super::problem::{Effective, Problem, Warning, child, quoted, shown};
+use super::survey::{Field, Kind, Range, Survey};
 use super::value;
 
 /// What one loading shares: the environment, and the notes of all sections.
 pub(super) struct Reader<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
     notes: RefCell<Notes>,
+    /// When there is one, nothing is read: what would be read is written down in it.
+    survey: Option<RefCell<Survey>>,
 }
 
 /// Everything that reading found. Nothing stops at the first problem.
@@ -37,7 +40,36 @@ pub(super) enum Fault {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { environment, notes: RefCell::default() }
+        Self { environment, notes: RefCell::default(), survey: None }
+    }
+
+    /// One that learns what there is to read; see [`super::survey`].
+    pub(super) fn surveying() -> Self {
+        Self { environment: &|_| None, notes: RefCell::default(), survey: Some(RefCell::default()) }
+    }
+
+    pub(super) fn into_survey(self) -> (Vec<Field>, Notes) {
+        (
+            self.survey.map(|survey| survey.into_inner().into_fields()).unwrap_or_default(),
+            self.notes.into_inner(),
+        )
+    }
+
+    pub(super) fn is_surveying(&self) -> bool {
+        self.survey.is_some()
+    }
+
+    /// Writes down what a field would be, in a survey; elsewhere nothing.
+    pub(super) fn learn(&self, path: &str, learned: impl FnOnce(&mut Field)) {
+        if let Some(survey) = &self.survey {
+            learned(survey.borrow_mut().field(path));
+        }
+    }
+
+    /// What stands for a value in a survey. It is of no use, but not null.
+    pub(super) fn probe(&'a self, path: String) -> Item<'a> {
+        self.learn(&path, |_| ());
+        Item { reader: self, path, value: Cow::Owned(Value::Bool(false)), rule: WhenUnset::Keep, unset: None }
     }
 
     pub(super) fn into_notes(self) -> Notes {
@@ -138,6 +170,24 @@ impl<'a> Item<'a> {
         Fault::Wrong { found, allowed: allowed.to_owned() }
     }
 
+    /// In a survey: writes down that the value may be of this kind, and ends reading it.
+    fn surveyed(&self, kind: impl FnOnce() -> Kind) -> Result<(), Fault> {
+        self.reader.learn(&self.path, |field| field.takes(kind()));
+        if self.reader.is_surveying() { Err(Fault::Reported) } else { Ok(()) }
+    }
+
+    /// Whether it is null, where it may be.
+    pub(super) fn is_null(&self) -> bool {
+        self.reader.learn(&self.path, |field| field.is_nullable = true);
+        self.value.is_null()
+    }
+
+    /// Whether it is null or an empty text, where it may be.
+    pub(super) fn is_null_or_empty(&self) -> bool {
+        self.reader.learn(&self.path, |field| field.may_be_empty = true);
+        self.is_null() || self.value.as_str().is_some_and(|text| text.trim().is_empty())
+    }
+
     /// Notes a fault.
     pub(super) fn report(&self, fault: Fault, fix: &str) {
         if let Fault::Wrong { found, allowed } = fault {
@@ -154,6 +204,7 @@ impl<'a> Item<'a> {
     where
         T: TryFrom<i128> + PartialOrd + Display,
     {
+        self.surveyed(|| Kind::Integer(Range::whole(range)))?;
         let allowed = format!("a whole number, {}", value::range_in_words(range));
         let Some(integer) = value::integer(&self.value) else {
             return Err(match value::number(&self.value) {
@@ -171,6 +222,7 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn number(&self, range: &impl RangeBounds<f64>) -> Result<f64, Fault> {
+        self.surveyed(|| Kind::Number(Range::of(range)))?;
         let allowed = format!("a number, {}", value::range_in_words(range));
         match value::number(&self.value) {
             Some(number) if range.contains(&number) => Ok(number),
@@ -180,15 +232,27 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn boolean(&self) -> Result<bool, Fault> {
+        self.surveyed(|| Kind::Boolean)?;
         value::boolean(&self.value).ok_or_else(|| self.wrong("true or false"))
     }
 
     pub(super) fn text(&self) -> Result<String, Fault> {
+        self.surveyed(|| Kind::Text)?;
         self.value.as_str().map(str::to_owned).ok_or_else(|| self.wrong("a text"))
+    }
+
+    /// One of a few words; its meaning.
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Fault> {
+        self.surveyed(|| Kind::Word(words.iter().map(|(word, _)| (*word).to_owned()).collect()))?;
+        let text = self.value.as_str();
+        let found = words.iter().find(|(word, _)| Some(*word) == text);
+        let all: Vec<String> = words.iter().map(|(word, _)| quoted(word)).collect();
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| self.wrong(&all.join(" or ")))
     }
 
     /// A text that says something; white space round it doesn't count.
     pub(super) fn filled_text(&self) -> Result<String, Fault> {
+        self.surveyed(|| Kind::FilledText)?;
         match self.value.as_str().map(str::trim) {
             Some(text) if !text.is_empty() => Ok(text.to_owned()),
             _ => Err(self.wrong("a text that is not empty")),
@@ -197,10 +261,20 @@ impl<'a> Item<'a> {
 
     /// The items of a list; those with a noted fault are left out.
     pub(super) fn list(&self) -> Result<Vec<Item<'a>>, Fault> {
+        if self.surveyed(|| Kind::List).is_err() {
+            return Ok(vec![self.reader.probe(format!("{}[]", self.path))]);
+        }
         let Cow::Borrowed(Value::Array(values)) = self.value else { return Err(self.wrong("a list")) };
         let item =
             |(index, value)| self.reader.item(format!("{}[{index}]", self.path), value, self.rule).ok();
         Ok(values.iter().enumerate().filter_map(item).collect())
+    }
+
+    /// An object's members; those whose key is a comment are left out.
+    pub(super) fn members(&self, kind: Kind, allowed: &str) -> Result<Vec<&str>, Fault> {
+        self.surveyed(|| kind)?;
+        let Value::Object(members) = self.value.as_ref() else { return Err(self.wrong(allowed)) };
+        Ok(members.keys().map(String::as_str).filter(|name| !name.starts_with('_')).collect())
     }
 
     /// A member of an object, unless there is a noted fault with it.

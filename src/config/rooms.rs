@@ -9,6 +9,7 @@ const ALLOWED: &str = "a list of {domain, channel}, at least one";
 /// Reads the rooms. One that stands there twice counts once.
 pub(super) fn read(s: &mut Section<'_>) -> Vec<RoomName> {
     let there = s.required("channels", ALLOWED);
+    s.never_empty("channels");
     let read = s.list("channels", room).unwrap_or_default();
     if there && s.raw("channels").and_then(|list| list.as_array()).is_some_and(Vec::is_empty) {
         s.problem("channels", "an empty list", ALLOWED, "add a room");

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::environment::WhenUnset;
 use super::problem::child;
 use super::reader::{Fault, Item, Reader};
+use super::survey::{ANY_NAME, Kind};
 
 /// An object of the file, or one that the file doesn't have: then every field is its default.
 pub(super) struct Section<'a> {
@@ -47,8 +48,10 @@ impl<'a> Section<'a> {
             open: false,
             broken,
         };
+        section.reader.learn(&section.path, |field| field.takes(Kind::Section));
         let result = read(&mut section);
         section.warn_about_unknown_keys();
+        section.reader.learn(&section.path, |field| field.is_open = section.open);
         result
     }
 
@@ -106,34 +109,72 @@ impl<'a> Section<'a> {
     /// As `raw`, for a key that nobody should be pointed to.
     pub(super) fn outdated(&mut self, key: &'static str) -> Option<&'a Value> {
         self.outdated.push(key);
+        self.reader.learn(&self.place(key), |field| field.is_outdated = true);
         self.members.and_then(|members| members.get(key))
     }
 
     /// As `item`, for a key that nobody should be pointed to.
     pub(super) fn outdated_item(&mut self, key: &'static str) -> Option<Item<'a>> {
-        let value = self.outdated(key)?;
+        let value = self.outdated(key);
+        if self.reader.is_surveying() {
+            return Some(self.reader.probe(self.place(key)));
+        }
+        let value = value?;
         self.reader.item(self.place(key), value, (self.when_unset)(key)).ok()
     }
 
     /// The value of a key as it stands in the file. The key is known from now on.
     pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
         self.known.push(key);
+        self.reader.learn(&self.place(key), |_| ());
         self.members.and_then(|members| members.get(key))
     }
 
     /// The value of a key, unless it is absent.
     pub(super) fn item(&mut self, key: &'static str) -> Option<Result<Item<'a>, Fault>> {
-        let value = self.raw(key)?;
+        let value = self.raw(key);
+        if self.reader.is_surveying() {
+            return Some(Ok(self.reader.probe(self.place(key))));
+        }
+        let value = value?;
         Some(self.reader.item(self.place(key), value, (self.when_unset)(key)))
     }
 
     /// Notes a problem when a key is missing.
     pub(super) fn required(&mut self, key: &'static str, allowed: &str) -> bool {
-        let there = self.raw(key).is_some();
+        let there = self.raw(key).is_some() || self.reader.is_surveying();
+        self.reader.learn(&self.place(key), |field| field.is_required = true);
         if !there && !self.broken {
             self.problem(key, "missing", allowed, "add it");
         }
         there
+    }
+
+    /// Tells a survey of words that mean something, where others are no mistake.
+    pub(super) fn known_words(&self, key: &str, words: &[&str]) {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        self.reader.learn(&self.place(key), |field| field.words = words);
+    }
+
+    /// Tells a survey that a list or map has at least one entry.
+    pub(super) fn never_empty(&self, key: &str) {
+        self.reader.learn(&self.place(key), |field| field.is_never_empty = true);
+    }
+
+    /// An object within this one, or something else at the same key.
+    pub(super) fn section_or<T>(
+        &mut self,
+        key: &'static str,
+        section: impl FnOnce(&mut Section<'a>) -> T,
+        otherwise: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> T {
+        let is_object = self.raw(key).is_some_and(Value::is_object);
+        if self.reader.is_surveying() {
+            self.section(key, section);
+        } else if is_object {
+            return self.section(key, section);
+        }
+        otherwise(self)
     }
 
     /// An object within this one.
@@ -157,9 +198,12 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&mut Section<'a>) -> T,
     ) -> Option<T> {
         let value = self.raw(key);
+        self.reader.learn(&self.place(key), |field| field.is_nullable = true);
         if value.is_none_or(Value::is_null) {
             self.reader.effective(&self.place(key), "null".to_owned(), value.is_none());
-            return None;
+            if !self.reader.is_surveying() {
+                return None;
+            }
         }
         Some(self.section(key, read))
     }
@@ -181,6 +225,11 @@ impl<'a> Section<'a> {
     /// The members of an object whose keys are names.
     pub(super) fn named<T>(&mut self, mut read: impl FnMut(&str, &mut Section<'a>) -> T) -> Vec<T> {
         self.open = true;
+        self.reader.learn(&self.path, |field| field.kinds = vec![Kind::Map]);
+        if self.reader.is_surveying() {
+            let path = child(&self.path, ANY_NAME);
+            return vec![Section::read(self.reader, path, None, false, |section| read(ANY_NAME, section))];
+        }
         let members = self.members.into_iter().flatten();
         let named = members.filter(|(key, _)| !key.starts_with('_'));
         named
@@ -195,6 +244,9 @@ impl<'a> Section<'a> {
 impl<'a> Item<'a> {
     /// Reads the value as an object.
     pub(super) fn section<T>(self, read: impl FnOnce(&mut Section<'a>) -> T) -> Option<T> {
+        if self.reader.is_surveying() {
+            return Some(Section::read(self.reader, self.path, None, false, read));
+        }
         let Cow::Borrowed(Value::Object(members)) = self.value else {
             self.report(self.wrong("an object"), "write an object, or remove it");
             return None;

@@ -32,6 +32,10 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     number.filter(|number| number.is_finite())
 }
 
+/// Texts that mean true and false, in any case.
+pub(super) const TRUE_WORDS: [&str; 6] = ["true", "yes", "on", "1", "t", "y"];
+pub(super) const FALSE_WORDS: [&str; 6] = ["false", "no", "off", "0", "f", "n"];
+
 /// A boolean, 0 or 1, or a text that means one.
 pub(super) fn boolean(value: &Value) -> Option<bool> {
     match value {
@@ -41,11 +45,10 @@ pub(super) fn boolean(value: &Value) -> Option<bool> {
             Some(1.0) => Some(true),
             _ => None,
         },
-        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" | "t" | "y" => Some(true),
-            "false" | "no" | "off" | "0" | "f" | "n" => Some(false),
-            _ => None,
-        },
+        Value::String(text) => {
+            let means = |words: [&str; 6]| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word));
+            if means(TRUE_WORDS) { Some(true) } else { means(FALSE_WORDS).then_some(false) }
+        }
         _ => None,
     }
 }

@@ -133,6 +133,12 @@ impl Books {
         stalled.map(|(component, _)| *component).collect()
     }
 
+    /// Which of intake, decider and heartbeat have something to do and do not move.
+    pub(super) fn standing_still(&self, now: Duration) -> ComponentSet {
+        let still = self.progress.iter().filter(|(_, progress)| progress.stands_still(now));
+        still.map(|(component, _)| *component).collect::<ComponentSet>().critical()
+    }
+
     fn error_rate(&mut self, now: Duration) -> f64 {
         match self.messages.total(now) {
             0 => 0.0,

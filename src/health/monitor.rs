@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::books::Books;
-use super::component::{Component, message};
+use super::component::{Component, ComponentSet, message};
 use super::ledger::LineFate;
 use super::progress::Progress;
 use super::snapshot::{PausedRoom, ProviderHealth, Snapshot};
@@ -176,6 +176,18 @@ impl HealthMonitor {
         books.progress.push((component, progress.clone()));
         books.watched.insert(component);
         progress
+    }
+
+    /// Which of intake, decider and heartbeat have something to do and have not moved since the last
+    /// call that found none. An idle loop does not stand still. For one caller: the watchdog.
+    pub fn standing_still(&self, now: Moment) -> ComponentSet {
+        let mut books = self.books();
+        let now = books.latest(now);
+        let still = books.standing_still(now.elapsed);
+        if still.is_empty() {
+            books.progress.iter().for_each(|(_, progress)| progress.begin_watch());
+        }
+        still
     }
 
     /// Lets time pass, once a second: windows and conditions heal, stalls are seen.

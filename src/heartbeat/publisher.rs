@@ -70,6 +70,8 @@ impl HeartbeatPublisher {
         let mut schedule = self.schedule(interval);
         loop {
             progress.due(self.clock.now().elapsed + DECIDER_PATIENCE);
+            #[cfg(feature = "test-hooks")]
+            crate::test_hooks::stall_heartbeat().await;
             let connection = *announced.borrow_and_update();
             if self.beat(&mut decider, connection).await {
                 self.ready.send_replace(true);

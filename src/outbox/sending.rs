@@ -133,7 +133,9 @@ impl Outbox {
             // It was not handed over.
             LineOutcome::Stale | LineOutcome::Abandoned => None,
         };
-        fate.into_iter().for_each(|fate| self.tools.health.line(fate));
+        if let Some(fate) = fate {
+            self.tools.health.line(fate);
+        }
         match outcome {
             LineOutcome::InDoubt => warn!(
                 room = %self.room, correlation_id, "a line was handed to the bus, but nothing proves that the robot got it"

@@ -69,6 +69,7 @@ async fn help_teaches_what_there_is_and_lists_the_exit_codes() -> Result {
     assert_eq!((ran.exit, ran.stderr.as_str()), (Exit::Code(0), ""));
     for words in [
         "check-config",
+        "config-schema",
         "watch",
         "send",
         "completions",
@@ -86,6 +87,26 @@ async fn help_teaches_what_there_is_and_lists_the_exit_codes() -> Result {
     let codes: Vec<&str> = codes.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(codes, ["0", "1", "2", "69", "77", "78", "124"]);
     assert!(!ran.stdout.contains("memory"), "it is not advertised: {}", ran.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_009_the_schema_and_the_reference_are_printed_without_a_config() -> Result {
+    let folder = TempDir::new().context("making a folder")?;
+    let ran = run_in(folder.path(), &["config-schema"], &[]).await?;
+    assert_eq!((ran.exit, ran.stderr.as_str()), (Exit::Code(0), ""));
+    let schema: Value = serde_json::from_str(&ran.stdout).context("reading the schema")?;
+    let schema = jsonschema::draft202012::new(&schema).context("compiling the schema")?;
+    let mut config = good();
+    assert!(schema.is_valid(&config));
+    config["metrics"] = json!({ "port": 65_536 });
+    config["nats"]["sservers"] = json!([]);
+    let places: Vec<String> =
+        schema.iter_errors(&config).map(|error| error.instance_path().to_string()).collect();
+    assert_eq!(places, ["/nats", "/metrics/port"]);
+    let ran = run_in(folder.path(), &["config-schema", "--markdown"], &[]).await?;
+    assert_eq!((ran.exit, ran.stderr.as_str()), (Exit::Code(0), ""));
+    assert!(ran.stdout.contains("| `metrics.port` | `28286` | whole number, 0 to 65535 |"), "{}", ran.stdout);
     Ok(())
 }
 

@@ -129,7 +129,8 @@ async fn req_008_a_sigterm_during_the_delay_stops_now() -> Result {
 
 #[tokio::test]
 async fn req_008_a_delay_that_makes_no_sense_is_five_seconds_with_a_warning() -> Result {
-    let world = World::of(BINARY).start().await?;
+    // With this level equal warnings are not summed up.
+    let world = World::of(BINARY).config(json!({ "log_level": "DEBUG" })).start().await?;
     let bodies = [
         r#"{"reason": "no delay"}"#,
         r#"{"delay_seconds": -1}"#,

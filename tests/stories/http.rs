@@ -137,7 +137,7 @@ async fn req_010_health_has_the_keys_that_there_have_always_been_and_the_ledger(
         "media_changes": 0,
         "unique_users": 1,
         "triggers_configured": 0,
-        "context_log_size": 0,
+        "context_log_size": 1,
         "providers_configured": 2,
     });
     for (key, value) in expected.as_object().expect("an object") {

@@ -84,7 +84,7 @@ impl Story {
                 },
             )
             .await?;
-        same("replies sent", &bye.json["responses_sent"], &json!(12))?;
+        same("replies sent", &bye.json["responses_sent"], &json!(14))?;
         same("replies abandoned", &bye.json["metrics"]["replies_abandoned"], &json!(0))?;
         match self.world.daemon.wait_exit(PATIENCE).await? {
             Exit::Code(0) => self.teller.chapter("It ended with exit code 0, and nothing is left behind."),

@@ -160,7 +160,6 @@ fn req_003_a_beat_of_a_stalled_decider_is_failing_instead_of_cheerful() {
         rate_limiter_active: false,
         spam_detector_active: false,
         proof: Proof { decider: None, ..beat().proof },
-        ..beat()
     };
     let message = read(&heartbeat(&identity(), &monitor.snapshot(now()), &beat));
     assert_eq!(message["health"], "failing");

@@ -123,7 +123,9 @@ impl Entry {
             push(">", input);
         }
         let parts = self.formatted_parts.as_deref().unwrap_or_default();
-        let mark = if self.outcome() == "sent" { "<" } else { "x" };
+        // A fallback message is said, though the reply has failed.
+        let is_said = self.outcome() == "sent" || self.reason() == "fallback";
+        let mark = if is_said { "<" } else { "x" };
         match (&self.llm_response, parts) {
             (Some(answer), []) => push("x", answer),
             _ => parts.iter().for_each(|part| push(mark, part)),
@@ -163,6 +165,16 @@ mod tests {
             "2026-11-24 08:44:32  Lounge  bob  mention  cynthia  sent  [local/small, 1.2 s, 15 tokens]\n    \
              > Cynthia, hi?\n    < Hi.\n    < You.\n"
         );
+    }
+
+    #[test]
+    fn a_failure_shows_the_fallback_message_that_was_said() {
+        let text = shown(json!({
+            "timestamp": "2026-11-24T07:44:32+00:00", "channel": "Lounge", "trigger_type": "mention",
+            "trigger_name": "cynthia", "username": "bob", "input_message": "Cynthia, hi?",
+            "llm_response": null, "formatted_parts": ["Ask me later."], "outcome": "failed", "reason": "fallback",
+        }));
+        assert!(text.ends_with("failed: fallback\n    > Cynthia, hi?\n    < Ask me later.\n"), "{text}");
     }
 
     #[test]

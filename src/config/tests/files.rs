@@ -82,6 +82,8 @@ fn the_example_has_no_field_that_is_not_read() {
     let mut leaves = Vec::new();
     collect_leaves(&example, String::new(), &mut leaves);
     assert!(leaves.len() > 150, "{}", leaves.len());
+    // That one is for editors.
+    leaves.retain(|leaf| leaf != "$schema");
     for leaf in leaves {
         let covered = read.iter().any(|place| {
             leaf.strip_prefix(place.as_str())

@@ -6,6 +6,7 @@ mod files;
 mod never_panics;
 mod problems;
 mod ranges;
+mod schema;
 mod secrets;
 mod variables;
 mod warnings;

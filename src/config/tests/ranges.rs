@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::super::survey::{ANY_NAME, Field, Kind};
 use super::super::{Problem, load, testing::text};
 use super::places;
 
@@ -111,7 +112,7 @@ const RANGES: &[(&str, Unit, f64, f64)] = &[
 ];
 
 /// A file in which every optional object is there.
-fn full() -> Value {
+pub fn full() -> Value {
     let over = json!({
         "triggers": [{"name": "popcorn"}],
         "spam_detection": {
@@ -128,7 +129,7 @@ fn full() -> Value {
     serde_json::from_str(&text(over)).unwrap()
 }
 
-/// What is wrong when one value of the full file is another one.
+/// What is wrong when one value of the full file is another one. The schema must say the same.
 fn problems_with(path: &str, value: f64, unit: Unit) -> Vec<Problem> {
     let mut file = full();
     let mut place = &mut file;
@@ -139,7 +140,10 @@ fn problems_with(path: &str, value: f64, unit: Unit) -> Vec<Problem> {
         };
     }
     *place = if unit == Whole { json!(value as i64) } else { json!(value) };
-    load(&file.to_string(), &|_| None).err().unwrap_or_default()
+    let problems = load(&file.to_string(), &|_| None).err().unwrap_or_default();
+    let errors = super::schema::errors(&file);
+    assert_eq!(problems.is_empty(), errors.is_empty(), "{path} = {value}: {problems:?}, {errors:?}");
+    problems
 }
 
 #[test]
@@ -178,6 +182,24 @@ fn req_009_a_whole_number_has_no_fraction() {
 
 #[test]
 fn no_number_is_missing_in_the_table() {
+    let surveyed = super::super::survey::survey();
+    let is_ranged = |field: &Field| {
+        let ranges = field.kinds.iter().filter_map(|kind| match kind {
+            Kind::Integer(range) | Kind::Number(range) => Some(range),
+            _ => None,
+        });
+        ranges.into_iter().any(|range| range.least.is_some() || range.most.is_some())
+    };
+    let in_full = |path: &str| path.replace(ANY_NAME, "local").replace("[]", "[0]");
+    let table: BTreeSet<&str> = RANGES.iter().map(|row| row.0).collect();
+    for field in surveyed.iter().filter(|field| is_ranged(field)) {
+        let path = in_full(&field.path);
+        assert!(
+            table.contains(path.as_str()) || path == "spam_detection.mention_spam_window.seconds",
+            "{path}"
+        );
+    }
+
     let loaded = load(&full().to_string(), &|_| None).unwrap();
     let numbers = loaded.effective.iter().filter(|field| field.value.parse::<f64>().is_ok());
     let read: BTreeSet<&str> = numbers.map(|field| field.place.as_str()).collect();

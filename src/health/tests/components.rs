@@ -212,3 +212,29 @@ fn a_loop_that_went_with_work_in_hand_is_not_forgotten_and_one_that_was_done_is(
             .any(|health| { health.component == Component::Outbox && health.unhealthy.is_some() })
     );
 }
+
+#[test]
+fn a_loop_stands_still_when_something_is_due_and_it_has_not_moved_since_all_moved() {
+    let monitor = connected();
+    let still = |now| monitor.standing_still(now).to_string();
+    let (intake, beats) = (monitor.progress(Component::Intake), monitor.progress(Component::Heartbeat));
+    assert_eq!(still(at(1)), "", "idle loops have nothing to do");
+    intake.begin(at(2));
+    beats.due(Duration::from_secs(10));
+    assert_eq!(still(at(3)), "", "both have moved");
+    assert_eq!(still(at(4)), "intake", "the same piece of work is still in hand");
+    intake.begin(at(5));
+    assert_eq!(still(at(5)), "", "a new one is in hand");
+    assert_eq!(still(at(6)), "intake");
+    intake.end();
+    assert_eq!(still(at(6)), "");
+    assert_eq!(still(at(9)), "", "a promise that is not due yet is no work");
+    assert_eq!(still(at(11)), "heartbeat");
+    intake.begin(at(11));
+    assert_eq!(still(at(12)), "heartbeat");
+    beats.due(Duration::from_secs(20));
+    assert_eq!(still(at(13)), "", "what moved while another stood still has moved all the same");
+    monitor.progress(Component::Outbox).begin(at(14));
+    intake.end();
+    assert_eq!(still(at(15)), "", "only the critical ones count");
+}

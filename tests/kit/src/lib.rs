@@ -10,6 +10,8 @@ pub mod config;
 pub mod daemon;
 pub mod error;
 pub mod journal;
+#[cfg(target_os = "linux")]
+pub mod machine;
 pub mod nats;
 pub mod ports;
 pub mod process;
@@ -17,6 +19,8 @@ pub mod provider;
 pub mod proxy;
 pub mod recorder;
 pub mod robot;
+#[cfg(target_os = "linux")]
+pub mod service_manager;
 pub mod world;
 
 pub use chat::Room;
