@@ -131,7 +131,14 @@ impl Service {
         let (notices, inbox) = mpsc::channel(NOTICES);
         let listeners = Listeners { lifecycle: notices, robot: robot_notices };
         let mut rest = controls(&common, &mut keeper, &listeners);
-        rest.push(commands(&common, &mut keeper, settings.clone(), chat.decider.clone(), chat.pauses));
+        rest.push(commands(
+            &common,
+            &mut keeper,
+            settings.clone(),
+            chat.decider.clone(),
+            chat.pauses,
+            chat.providers,
+        ));
         rest.push(on_close("settings", settings_task.run().boxed()));
         rest.push(on_close("reloads", reload_on(signals.hang_up, settings).boxed()));
 

@@ -105,9 +105,9 @@ impl SpendBook {
         sums.spend.near(now, local_day(now), &sums.limits, user)
     }
 
-    /// What a provider was used for today.
-    pub fn of_provider(&self, now: Moment, provider: &ProviderName) -> ProviderSpent {
-        self.inner.lock().spend.of_provider(local_day(now), provider)
+    /// Shows the sums. The writer does not wait for its end.
+    pub fn view(&self) -> SpendView {
+        SpendView(self.inner.clone())
     }
 
     /// Counts a call that is about to be made, and returns when that is written down.
@@ -132,6 +132,17 @@ impl SpendBook {
         let is_limited = sums.limits.is_limited();
         drop(sums);
         self.writer.iter().filter(|_| is_limited).for_each(ToWriter::wake);
+    }
+}
+
+/// Shows the sums of a book.
+#[derive(Debug, Clone)]
+pub struct SpendView(Arc<Inner>);
+
+impl SpendView {
+    /// What a provider was used for today.
+    pub fn of_provider(&self, now: Moment, provider: &ProviderName) -> ProviderSpent {
+        self.0.lock().spend.of_provider(local_day(now), provider)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::chat::spend::ProviderSpent;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::names::ProviderName;
-use crate::spend_book::SpendBook;
+use crate::spend_book::SpendView;
 
 /// What a router hands on to the one that follows it.
 #[derive(Debug)]
@@ -63,11 +63,11 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub struct ProvidersView {
     shared: Arc<Shared>,
-    spend: SpendBook,
+    spend: SpendView,
 }
 
 impl ProvidersView {
-    pub(super) fn new(shared: Arc<Shared>, spend: SpendBook) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, spend: SpendView) -> Self {
         Self { shared, spend }
     }
 

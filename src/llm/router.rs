@@ -107,7 +107,7 @@ impl Router {
 
     /// Shows people what is known of the providers, also after a change of the configuration.
     pub fn view(&self) -> ProvidersView {
-        ProvidersView::new(self.0.shared.clone(), self.0.spend.clone())
+        ProvidersView::new(self.0.shared.clone(), self.0.spend.view())
     }
 
     /// Asks the providers one after the other until one answers, for `time` at most. Dropping

@@ -12,7 +12,7 @@ use crate::bus::link::LinkKeeper;
 use crate::bus::subjects;
 use crate::decider::{DeciderHandle, DeciderLoop, RoomQueue};
 use crate::intake::Intake;
-use crate::llm::Router;
+use crate::llm::{ProvidersView, Router};
 use crate::names::RoomName;
 use crate::ops::commands::Pauses;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
@@ -32,6 +32,8 @@ pub(super) struct Chat {
     pub decider: DeciderHandle,
     /// Which rooms are paused.
     pub pauses: Pauses,
+    /// What is known of the providers.
+    pub providers: ProvidersView,
     /// Whether the decider knows all that can be known of the rooms at our start.
     pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
@@ -77,6 +79,7 @@ impl Chat {
             },
         );
         let router = Router::new(config, spend, health.clone(), *clock);
+        let providers = router.view();
         let warm_up = router.warm_up().boxed();
         let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
         let (log, log_writer) = ResponseLog::new(&config.testing, *clock, health.clone());
@@ -109,6 +112,7 @@ impl Chat {
             tasks,
             decider,
             pauses,
+            providers,
             state_loaded,
             robot_watch,
             templates: template_reader.run().boxed(),

@@ -17,6 +17,7 @@ use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
 use crate::lifecycle::control::{self, Control, Listeners};
+use crate::llm::ProvidersView;
 use crate::ops::commands::{Commands, Pauses};
 use crate::ops::http::HttpState;
 use crate::settings::{InForce, SettingsHandle};
@@ -90,6 +91,7 @@ pub(super) fn commands(
     settings: SettingsHandle,
     decider: DeciderHandle,
     pauses: Pauses,
+    providers: ProvidersView,
 ) -> Task {
     let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
     let mut subjects = vec![subjects::LLM_COMMAND.to_owned(), subjects::command(&identity.service)];
@@ -104,6 +106,7 @@ pub(super) fn commands(
         in_force: in_force.clone(),
         decider,
         pauses,
+        providers,
         contexts: contexts.clone(),
         health: health.clone(),
         bus: bus.clone(),

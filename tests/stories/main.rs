@@ -27,6 +27,7 @@ mod outage;
 mod outbox;
 mod pauses;
 mod preview;
+mod provider_details;
 mod providers;
 mod reload;
 mod response_log;

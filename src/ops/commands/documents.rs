@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::chat::decisions::{End, Entry};
 use crate::chat::rate_limits::Usage;
 use crate::clock::{Moment, iso};
-use crate::config::{Config, Pattern, Personality, ProviderConfig, RateLimits, Trigger};
+use crate::config::{Config, Pattern, Personality, RateLimits, Trigger};
 use crate::names::Username;
 use crate::outcome::Reason;
 use crate::settings::{ChangedValue, NotChanged, Taken};
@@ -77,32 +77,6 @@ pub fn limits_in_use(now: Moment, configured: &RateLimits, usage: Usage) -> Valu
             "last_response_time": usage.last_reply.and_then(time),
             "last_mention_response": usage.last_mention.and_then(time),
         },
-    })
-}
-
-pub fn providers(config: &Config) -> Value {
-    let mut by_priority: Vec<&ProviderConfig> = config.llm_providers.iter().collect();
-    by_priority.sort_by_key(|provider| provider.priority);
-    let provider = |provider: &&ProviderConfig| {
-        json!({
-            "name": provider.name.as_str(),
-            "type": provider.kind.as_str(),
-            "base_url": provider.shown_url(),
-            "model": provider.model,
-            "priority": provider.priority,
-            "max_tokens": provider.max_tokens,
-            "temperature": provider.temperature,
-            "timeout_seconds": provider.timeout.as_secs_f64(),
-            "fallback": provider.fallback,
-            "api_key_masked": provider.api_key.as_ref().map(|_| "****"),
-            "is_default": provider.name == config.default_provider,
-        })
-    };
-    json!({
-        "default_provider": config.default_provider.as_str(),
-        "default_provider_priority":
-            config.default_provider_priority.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-        "providers": by_priority.iter().map(provider).collect::<Vec<_>>(),
     })
 }
 

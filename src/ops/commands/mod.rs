@@ -2,6 +2,7 @@
 
 mod documents;
 mod pauses;
+mod providers;
 pub mod request;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::context_log::{Context, ContextLog};
 use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
+use crate::llm::ProvidersView;
 use crate::names::Username;
 use crate::settings::{Change, InForce, NotChanged, SettingsHandle};
 
@@ -39,6 +41,7 @@ pub struct Commands {
     pub in_force: InForce,
     pub decider: DeciderHandle,
     pub pauses: Pauses,
+    pub providers: ProvidersView,
     pub contexts: ContextLog,
     pub health: HealthMonitor,
     pub bus: Bus,
@@ -115,7 +118,7 @@ impl Commands {
                 let (now, usage) = used.await?;
                 documents::limits_in_use(now, &self.config().rate_limits, usage)
             }
-            Command::Providers => documents::providers(&self.config()),
+            Command::Providers => providers::list(self.clock.now(), &self.config(), &self.providers),
             Command::Change(change) => return self.change(change).await,
             Command::ResetRateLimits(user) => {
                 self.operate(move |_, decider, _| decider.reset_rate_limits(user.as_ref())).await?;
