@@ -15,6 +15,10 @@ UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system/kryten-llm.service
 USERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d/kryten-llm.conf
 ROTATION = $(DESTDIR)$(SYSCONFDIR)/logrotate.d/kryten-llm
 CONFIG = $(DESTDIR)$(SYSCONFDIR)/kryten-llm/config.json
+MAN = $(DESTDIR)$(PREFIX)/share/man/man1/kryten-llm.1
+BASH_COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kryten-llm
+ZSH_COMPLETION = $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_kryten-llm
+FISH_COMPLETION = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kryten-llm.fish
 
 help: ## Say what there is to do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | \
@@ -74,13 +78,19 @@ install: $(BINARY) ## Install the binary, the unit, the docs; a config where the
 		packaging/kryten-llm.service | install -m 644 /dev/stdin $(UNIT)
 	install -m 644 packaging/kryten-llm.sysusers $(USERS)
 	install -m 644 packaging/kryten-llm.logrotate $(ROTATION)
+	$(BINARY) man | install -D -m 644 /dev/stdin $(MAN)
+	$(BINARY) completions bash | install -D -m 644 /dev/stdin $(BASH_COMPLETION)
+	$(BINARY) completions zsh | install -D -m 644 /dev/stdin $(ZSH_COMPLETION)
+	$(BINARY) completions fish | install -D -m 644 /dev/stdin $(FISH_COMPLETION)
 	install -m 644 README.md MIGRATING.md CHANGELOG.md LICENSE config.example.json $(DOCS)
+	install -D -m 644 docs/CONFIGURATION.md $(DOCS)/docs/CONFIGURATION.md
 	@# The service may write only to its own folders, so these are named.
 	test -e $(CONFIG) || sed 's|"logs/llm-responses.jsonl"|"/var/log/kryten-llm/responses.jsonl"|; s|"state_dir": "state"|"state_dir": "/var/lib/kryten-llm"|' \
 		config.example.json | install -m 640 /dev/stdin $(CONFIG)
 
 uninstall: ## Remove what `make install` installed; config, state and logs stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/kryten-llm $(UNIT) $(USERS) $(ROTATION)
+	rm -f $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
 	rm -rf $(DOCS)
 
 deb: $(BINARY) ## Make a Debian package in target/

@@ -23,7 +23,7 @@ umask 022
 make --silent --no-print-directory -C "$root" install \
     BINARY="$(realpath "$binary")" DESTDIR="$stage" PREFIX=/usr SYSCONFDIR=/etc >/dev/null
 strip "$stage/usr/bin/kryten-llm"
-gzip -9n "$stage/usr/share/doc/kryten-llm/"*.md
+gzip -9n "$stage/usr/share/doc/kryten-llm/"*.md "$stage/usr/share/man/man1/"*
 mv "$stage/usr/share/doc/kryten-llm/LICENSE" "$stage/usr/share/doc/kryten-llm/copyright"
 
 architecture="$(dpkg --print-architecture)"

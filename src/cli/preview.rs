@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
 use super::terminal::{visible, visible_lines};
 use super::{exit, rooms, say, say_error};
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::health::HealthMonitor;
 use crate::llm::{Answer, GaveUp, Router};
 use crate::names::RoomName;
+use crate::outcome::Reason;
 use crate::reply::{occasion, request};
 use crate::spend_book::SpendBook;
 use crate::templates::keeper::Keeper;
@@ -84,10 +86,12 @@ pub fn run(config: Config, arguments: &PreviewArguments) -> ExitCode {
     say(&format!("Reply: {}\n", of_plan(&plan)));
     let Some(prompt) = prompt(&config, now, &plan) else { return exit::code(exit::UNEXPECTED) };
     let times = arguments.repeat.unwrap_or(u32::from(arguments.ask));
-    if times == 0 {
-        return exit::code(exit::OK);
-    }
-    match ask(&config, spend, clock, &plan, &prompt, times) {
+    let done = if times == 0 {
+        look_ahead(&config, clock, &plan, &prompt)
+    } else {
+        ask(&config, spend, clock, &plan, &prompt, times)
+    };
+    match done {
         Ok(()) => exit::code(exit::OK),
         Err(failure) => {
             say_error(&failure);
@@ -164,6 +168,37 @@ fn prompt(config: &Config, now: Moment, plan: &ReplyPlan) -> Option<Prompt> {
     }
 }
 
+/// Says what would come of asking, as far as that is known without it.
+fn look_ahead(config: &Config, clock: Clock, plan: &ReplyPlan, prompt: &Prompt) -> Result<(), String> {
+    let router = router(config, SpendBook::open_to_look(config, clock), clock);
+    if router.states().is_empty() {
+        say(&format!("Silence: {} (no provider can be used)", Reason::Exhausted.as_str()));
+    } else if let Some(limit) = runtime()?.block_on(router.denied(&request(plan, prompt))) {
+        say(&format!("Silence: {} (no provider may be asked)", limit.as_str()));
+    } else if config.testing.dry_run || !config.testing.send_to_chat {
+        say(&format!("The answer would not be said: {}", Reason::DryRun.as_str()));
+    }
+    Ok(())
+}
+
+fn runtime() -> Result<Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime can't be started: {error}"))
+}
+
+/// Says who can't be asked.
+fn router(config: &Config, spend: SpendBook, clock: Clock) -> Router {
+    for provider in &config.llm_providers {
+        if let Err(why) = &provider.usable {
+            say_error(&format!("{} can't be asked: {why}", provider.name));
+        }
+    }
+    let providers = config.llm_providers.iter().map(|provider| provider.name.clone());
+    Router::new(config, spend, HealthMonitor::new(clock.now(), providers, []), clock)
+}
+
 /// Asks so many times, and shows each answer with what would be said of it.
 fn ask(
     config: &Config,
@@ -173,18 +208,7 @@ fn ask(
     prompt: &Prompt,
     times: u32,
 ) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime can't be started: {error}"))?;
-    for provider in &config.llm_providers {
-        if let Err(why) = &provider.usable {
-            say_error(&format!("{} can't be asked: {why}", provider.name));
-        }
-    }
-    let providers = config.llm_providers.iter().map(|provider| provider.name.clone());
-    let health = HealthMonitor::new(clock.now(), providers, []);
-    let router = Router::new(config, spend, health, clock);
+    let (runtime, router) = (runtime()?, router(config, spend, clock));
     let request = request(plan, prompt);
     for number in 1..=times {
         let answer = runtime.block_on(router.ask(&request, config.handler_timeout));
@@ -207,7 +231,9 @@ fn of_answer(number: u32, times: u32, plan: &ReplyPlan, answer: &Answer) -> Stri
     let _ = write!(text, ":\n{}\n", visible_lines(&answer.text));
     match answer::lines(plan, &answer.text, answer.cut_by_token_limit) {
         Ok(lines) => {
-            text.push_str("Would be said:");
+            let testing = &plan.config().testing;
+            let is_dry_run = testing.dry_run || !testing.send_to_chat;
+            text.push_str(if is_dry_run { "Would be said but for dry_run:" } else { "Would be said:" });
             lines.iter().for_each(|line| _ = write!(text, "\n  < {}", visible(line)));
         }
         Err(reason) => _ = write!(text, "Would not be said: {}", reason.as_str()),

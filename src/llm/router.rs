@@ -17,6 +17,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::{Config, ProviderConfig, RetryStrategy};
 use crate::health::HealthMonitor;
 use crate::names::ProviderName;
+use crate::outcome::Reason;
 use crate::spend_book::SpendBook;
 
 /// Asks providers. Cheap to clone; all clones share connections and what is known of the
@@ -117,6 +118,12 @@ impl Router {
     /// When nobody answered.
     pub async fn ask(&self, request: &Request, time: Duration) -> Result<Answer, GaveUp> {
         self.0.ask(request, time).await
+    }
+
+    /// The spend limit that keeps every usable provider from being asked; none when one may be. For
+    /// looking ahead with a book of its own: what is found to be allowed counts in it as a call.
+    pub async fn denied(&self, request: &Request) -> Option<Reason> {
+        self.0.denied(request).await
     }
 }
 

@@ -32,11 +32,16 @@ fn make_installs_everything_under_its_prefix_and_removes_it_again_but_for_the_co
         "/opt/kryten/bin/kryten-llm",
         "/opt/kryten/lib/systemd/system/kryten-llm.service",
         "/opt/kryten/lib/sysusers.d/kryten-llm.conf",
+        "/opt/kryten/share/bash-completion/completions/kryten-llm",
         "/opt/kryten/share/doc/kryten-llm/CHANGELOG.md",
         "/opt/kryten/share/doc/kryten-llm/LICENSE",
         "/opt/kryten/share/doc/kryten-llm/MIGRATING.md",
         "/opt/kryten/share/doc/kryten-llm/README.md",
         "/opt/kryten/share/doc/kryten-llm/config.example.json",
+        "/opt/kryten/share/doc/kryten-llm/docs/CONFIGURATION.md",
+        "/opt/kryten/share/fish/vendor_completions.d/kryten-llm.fish",
+        "/opt/kryten/share/man/man1/kryten-llm.1",
+        "/opt/kryten/share/zsh/vendor-completions/_kryten-llm",
     ];
     assert_eq!(files(folder)?, expected);
     let inside = |path: &str| folder.join(path.trim_start_matches('/'));
@@ -50,6 +55,10 @@ fn make_installs_everything_under_its_prefix_and_removes_it_again_but_for_the_co
     {
         assert!(shown.contains(line), "the service could not write elsewhere: {line}\n{shown}");
     }
+
+    let page =
+        std::fs::read_to_string(inside("/opt/kryten/share/man/man1/kryten-llm.1")).context("the page")?;
+    assert!(page.contains(".TH kryten-llm"), "{page}");
 
     std::fs::write(&config, "mine").context("changing the config")?;
     make("install", folder, "/opt/kryten")?;

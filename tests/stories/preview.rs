@@ -173,3 +173,24 @@ fn when_nobody_answers_it_says_why() {
         "{errors}"
     );
 }
+
+#[test]
+fn what_would_keep_a_reply_from_being_made_or_said_is_named() {
+    for (changes, expected) in [
+        (json!({}), ""),
+        (json!({"spend": {"max_calls_per_day": 0}}), "Silence: spend_calls (no provider may be asked)"),
+        (
+            json!({"llm_providers": {"first": {"type": "openai"}}}),
+            "Silence: exhausted (no provider can be used)",
+        ),
+        (json!({"testing": {"dry_run": true}}), "The answer would not be said: dry_run"),
+        (json!({"testing": {"send_to_chat": false}}), "The answer would not be said: dry_run"),
+    ] {
+        let mut config = config(None);
+        kryten_testkit::config::merge(&mut config, changes.clone());
+        let (exit, text, _) = preview(&config, &[], &["preview", "--user", "bob", "Cynthia?"]);
+        assert_eq!(exit, Some(0), "{text}");
+        let last = text.trim_end().lines().last().unwrap_or_default();
+        assert_eq!(last, if expected.is_empty() { "---" } else { expected }, "{changes}: {text}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::llm::charge::usage;
 use crate::llm::endpoint::{Endpoint, Outcome};
 use crate::llm::failure::{Failure, Kind};
 use crate::llm::known::Shared;
-use crate::llm::plan::{Plan, PlannedCall, Step};
+use crate::llm::plan::{Candidate, Plan, PlannedCall, Step};
 use crate::llm::{Answer, Completion, GaveUp, Request};
 use crate::outcome::Reason;
 use crate::spend_book::OpenCall;
@@ -100,13 +100,25 @@ impl Inner {
     async fn make(&self, attempt: Attempt<'_>) -> Result<Answer, NoAnswer> {
         let PlannedCall { provider, probe, .. } = attempt.call;
         let _slot = probe.then(|| ProbeSlot { shared: self.shared.clone(), provider });
-        let open_call = self.reserve(&attempt).await.map_err(Err)?;
+        let open_call = self.reserve(attempt.request, provider).await.map_err(Err)?;
         self.call(&attempt, open_call).await.map_err(Ok)
     }
 
-    async fn reserve(&self, attempt: &Attempt<'_>) -> Result<OpenCall, Reason> {
-        let Request { system, user, for_whom, .. } = attempt.request;
-        let endpoint = self.endpoint(attempt.call.provider);
+    /// Asks for nothing but what the spend limits would say; see [`super::Router::denied`].
+    pub(super) async fn denied(&self, request: &Request) -> Option<Reason> {
+        let mut first = None;
+        for Candidate { provider, .. } in self.candidates(request.preferred_provider.as_ref()) {
+            match self.reserve(request, provider).await {
+                Ok(_open_call) => return None,
+                Err(limit) => _ = first.get_or_insert(limit),
+            }
+        }
+        first
+    }
+
+    async fn reserve(&self, request: &Request, provider: usize) -> Result<OpenCall, Reason> {
+        let Request { system, user, for_whom, .. } = request;
+        let endpoint = self.endpoint(provider);
         let call = Call {
             provider: &endpoint.config().name,
             user: for_whom.as_ref(),
