@@ -169,3 +169,28 @@ async fn lines_whose_echo_nobody_looks_at_are_no_sign_of_a_deaf_room() -> Result
     assert_eq!(world.ledger().await?["sent"], 4);
     Ok(())
 }
+
+#[tokio::test]
+async fn echoes_that_a_robot_drops_after_its_return_are_held_against_no_line() -> Result {
+    let world = World::of(BINARY).start().await?;
+    world.ask("bob", "do you hear me?").await?;
+    lines_are(&world, json!({ "sent": 1, "in_doubt": 0, "failed": 0, "heard": 1 })).await?;
+    world.robot.disconnected().await?;
+    robot_is(&world, "away from CyTube").await?;
+    for user in ["ann", "eve", "joe"] {
+        world.mention(user, "are you there?").await?;
+    }
+    // It takes our lines at once, but passes on no chat yet.
+    world.robot.behave(Manner::Mute).await?;
+    world.robot.connected(&world.rooms[0]).await?;
+    lines_are(&world, json!({ "sent": 4, "in_doubt": 0, "failed": 0, "heard": 1 })).await?;
+    let last = Instant::now();
+    all_is_well_after(&world, last, ECHO + Duration::from_secs(1)).await?;
+    // What is said later must be heard again.
+    for _ in 0..3 {
+        world.ask("bob", "do you hear me?").await?;
+    }
+    robot_is(&world, "lines go unheard").await?;
+    assert_eq!(world.ledger().await?["sent"], 7);
+    Ok(())
+}
