@@ -13,7 +13,7 @@ use crate::bus::{Bus, PublishError, Reply, subjects, wire};
 use crate::clock::Clock;
 use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor};
-use crate::names::{RoomName, Username};
+use crate::names::{self, RoomName, Username};
 
 /// How long the robot has to say who we are.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,8 +32,10 @@ pub enum RobotNotice {
     CyTube {
         /// Whether it is there.
         connected: bool,
-        /// The room that the notice names; none means all.
-        room: Option<(String, String)>,
+        /// The domain of the room that is meant, as far as the notice names one.
+        domain: Option<String>,
+        /// Its channel, likewise; neither means all rooms.
+        channel: Option<String>,
     },
 }
 
@@ -173,7 +175,9 @@ impl RobotWatch {
                 notice = self.notices.recv() => match notice {
                     None => return,
                     Some(RobotNotice::Started) => self.rooms.iter_mut().for_each(WatchedRoom::want),
-                    Some(RobotNotice::CyTube { connected, room }) => self.cytube(connected, room).await,
+                    Some(RobotNotice::CyTube { connected, domain, channel }) => {
+                        self.cytube(connected, domain.as_deref(), channel.as_deref()).await;
+                    }
                 },
                 Some((index, reply)) = answers.next() => self.answered(index, reply).await,
                 _ = ask_again.tick() => {
@@ -202,20 +206,15 @@ impl RobotWatch {
         }
     }
 
-    async fn cytube(&mut self, connected: bool, named: Option<(String, String)>) {
-        for index in 0..self.rooms.len() {
-            let room = &self.rooms[index].room;
-            let is_meant = named.as_ref().is_none_or(|(domain, channel)| {
-                room.domain().eq_ignore_ascii_case(domain) && room.channel().eq_ignore_ascii_case(channel)
-            });
-            if is_meant {
-                self.is_in_the_room(index, connected);
-                if connected {
-                    let now = self.clock.now().elapsed;
-                    self.rooms[index].cytube.send_modify(|cytube| cytube.came = Some(now));
-                    self.rooms[index].want();
-                    self.decider.robot_back(self.rooms[index].room.clone()).await;
-                }
+    async fn cytube(&mut self, connected: bool, domain: Option<&str>, channel: Option<&str>) {
+        let rooms: Vec<RoomName> = self.rooms.iter().map(|watched| watched.room.clone()).collect();
+        for index in names::meant(&rooms, domain, channel) {
+            self.is_in_the_room(index, connected);
+            if connected {
+                let now = self.clock.now().elapsed;
+                self.rooms[index].cytube.send_modify(|cytube| cytube.came = Some(now));
+                self.rooms[index].want();
+                self.decider.robot_back(self.rooms[index].room.clone()).await;
             }
         }
     }
