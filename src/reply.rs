@@ -52,7 +52,7 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
         let began = Instant::now();
         let mut course = Course::default();
         let end = make(&plan, &tools, &mut course).await.unwrap_or_else(ReplyEnd::silent);
-        tools.log.write(&Record::of_reply(tools.clock.now(), &plan, &course, end.outcome));
+        tools.log.write(&Record::of_reply(tools.clock.now(), &plan, &course, end));
         let seconds = began.elapsed().as_secs_f64();
         match end.outcome {
             ReplyOutcome::Sent => info!(seconds, "reply sent"),

@@ -51,9 +51,9 @@ impl DeciderLoop {
         let in_hand = InHand { ticket: plan.ticket, decision: Entry::of_plan(now, &plan) };
         if self.replies.len() >= plan.config().max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
-            let outcome = ReplyOutcome::Silenced(Reason::Overload);
-            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), outcome));
-            self.settle(in_hand, ReplyEnd::silent(outcome));
+            let end = ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
+            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), end));
+            self.settle(in_hand, end);
             return;
         }
         let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));

@@ -9,7 +9,7 @@ use crate::chat::triggers::Trigger;
 use crate::clock::{self, Moment};
 use crate::llm::Answer;
 use crate::names::RoomName;
-use crate::outcome::{Reason, ReplyOutcome};
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 
 /// What became known while a reply was made; the earlier it ended, the less.
 #[derive(Debug, Default)]
@@ -43,6 +43,8 @@ pub struct Record<'a> {
     formatted_parts: &'a [String],
     /// Whether the answer was said; a fallback message is none.
     response_sent: bool,
+    /// How many of the lines went out: also of a fallback message, and of a reply that was begun.
+    parts_sent: usize,
     provider: Option<&'a str>,
     model: Option<&'a str>,
     tokens: Option<Tokens>,
@@ -90,10 +92,10 @@ impl RateLimit {
 
 impl<'a> Record<'a> {
     /// Of a reply that was begun.
-    pub fn of_reply(now: Moment, plan: &'a ReplyPlan, course: &'a Course, outcome: ReplyOutcome) -> Self {
+    pub fn of_reply(now: Moment, plan: &'a ReplyPlan, course: &'a Course, end: ReplyEnd) -> Self {
         let answer = course.answer.as_ref();
         let log_prompt = plan.config().error_handling.log_full_context;
-        let (outcome, reason) = in_words(outcome);
+        let (outcome, reason) = in_words(end.outcome);
         Self {
             cleaned_message: &plan.message,
             input_message: &plan.original,
@@ -106,6 +108,7 @@ impl<'a> Record<'a> {
             llm_response: answer.map(|answer| &*answer.text),
             formatted_parts: &course.lines,
             response_sent: outcome == "sent",
+            parts_sent: end.parts_sent,
             provider: answer.map(|answer| answer.provider.as_str()),
             model: answer.map(|answer| &*answer.model),
             tokens: answer.and_then(|answer| answer.tokens).map(|tokens| Tokens {
@@ -193,6 +196,7 @@ impl<'a> Record<'a> {
 
 fn in_words(outcome: ReplyOutcome) -> (&'static str, Option<Reason>) {
     match outcome {
+            parts_sent: 0,
         ReplyOutcome::Sent => ("sent", None),
         ReplyOutcome::Silenced(reason) => ("silenced", Some(reason)),
         ReplyOutcome::Failed(reason) => ("failed", Some(reason)),

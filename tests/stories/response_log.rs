@@ -264,3 +264,32 @@ async fn a_followed_log_goes_on_over_a_rotation_and_ends_with_its_reader() -> Re
     assert_eq!(world.ledger().await?["sent"], 4);
     Ok(())
 }
+
+#[tokio::test]
+async fn of_a_reply_that_went_out_in_part_it_is_told_how_much() -> Result {
+    let world = world(json!({
+        "outbox": { "stale_seconds": 1 },
+        "message_processing": { "split_delay_seconds": 5 },
+        "formatting": { "max_message_length": 100 },
+    }))
+    .start()
+    .await?;
+    let words: Vec<String> = (0..25).map(|number| format!("word{number}")).collect();
+    world.provider().next([Behaviour::answer(words.join(" "))]);
+    settled(&world, "bob", "tell me a story", 1).await?;
+    // Half of it is in the room, and will stay half: no silence.
+    let health = world.daemon.health().await?;
+    assert_eq!((&health["ledger"]["failed"], &health["errors_count"]), (&json!(1), &json!(1)), "{health}");
+    assert_eq!(world.robot.says.count(), 1);
+    let records = records_at_the_end(&world).await?;
+    assert_eq!(records[0]["formatted_parts"].as_array().map(Vec::len), Some(2));
+    for (key, expected) in [
+        ("outcome", json!("failed")),
+        ("reason", json!("stale")),
+        ("response_sent", json!(false)),
+        ("parts_sent", json!(1)),
+    ] {
+        assert_eq!(records[0][key], expected, "{key}");
+    }
+    Ok(())
+}
