@@ -153,6 +153,18 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Of a message, or another change in a room, on which no decision came about: whether anything
+    /// fired is unknown.
+    pub fn of_fault(now: Moment, room: &'a RoomName, message: Option<&'a ChatMessage>) -> Self {
+        let correlation_id = message.and_then(|message| message.correlation_id.as_deref());
+        Self {
+            username: message.map(|message| message.user.as_str()),
+            input_message: message.map_or("", |message| &message.text),
+            reason: Some(Reason::Internal.as_str()),
+            ..Self::blank(now, room, correlation_id.unwrap_or_default(), "failed")
+        }
+    }
+
     /// What is known of everything that fired.
     fn begun(
         now: Moment,
@@ -162,12 +174,21 @@ impl<'a> Record<'a> {
         outcome: &'static str,
     ) -> Self {
         Self {
-            timestamp: clock::iso(now.wall),
-            correlation_id,
-            channel: room.channel(),
             trigger_type: trigger.kind.as_str(),
             trigger_name: &trigger.name,
             trigger_priority: trigger.priority,
+            ..Self::blank(now, room, correlation_id, outcome)
+        }
+    }
+
+    fn blank(now: Moment, room: &'a RoomName, correlation_id: &'a str, outcome: &'static str) -> Self {
+        Self {
+            timestamp: clock::iso(now.wall),
+            correlation_id,
+            channel: room.channel(),
+            trigger_type: "unknown",
+            trigger_name: "",
+            trigger_priority: 0,
             username: None,
             input_message: "",
             cleaned_message: "",
@@ -175,6 +196,7 @@ impl<'a> Record<'a> {
             llm_response: None,
             formatted_parts: &[],
             response_sent: false,
+            parts_sent: 0,
             provider: None,
             model: None,
             tokens: None,
@@ -196,7 +218,6 @@ impl<'a> Record<'a> {
 
 fn in_words(outcome: ReplyOutcome) -> (&'static str, Option<Reason>) {
     match outcome {
-            parts_sent: 0,
         ReplyOutcome::Sent => ("sent", None),
         ReplyOutcome::Silenced(reason) => ("silenced", Some(reason)),
         ReplyOutcome::Failed(reason) => ("failed", Some(reason)),

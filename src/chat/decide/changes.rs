@@ -136,6 +136,17 @@ impl Decider {
         }
     }
 
+    /// The newest ticket so far.
+    pub fn newest_ticket(&self) -> Ticket {
+        Ticket(self.last_ticket)
+    }
+
+    /// Gives back what was reserved with the tickets behind this one: deciding panicked, so that nobody
+    /// has their plans.
+    pub fn give_back_since(&mut self, before: Ticket) {
+        (before.0 + 1..=self.last_ticket).for_each(|lost| self.settle(Ticket(lost), None));
+    }
+
     /// Takes what was sent to a room.
     pub fn sent_text(&mut self, now: Moment, room: &RoomName, text: &str) {
         self.room(room).identity.sent(now, text);
