@@ -208,9 +208,9 @@ impl DeciderLoop {
         match decision {
             Decision::Silence(silence @ Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
-                if reason == Reason::Own
-                    && let Some(outbox) = tools.outboxes.get(room)
-                {
+                let is_ours = reason == Reason::Own
+                    || (reason == Reason::Listener && self.decider.is_ignored_echo(now, room, message));
+                if is_ours && let Some(outbox) = tools.outboxes.get(room) {
                     outbox.heard(&message.text);
                 }
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");

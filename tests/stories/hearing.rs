@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kryten_testkit::world::{SOON, World};
+use kryten_testkit::world::{BOT, SOON, World};
 use kryten_testkit::{Manner, Message, Result, Room};
 use serde_json::{Value, json};
 
@@ -192,5 +192,19 @@ async fn echoes_that_a_robot_drops_after_its_return_are_held_against_no_line() -
     }
     robot_is(&world, "lines go unheard").await?;
     assert_eq!(world.ledger().await?["sent"], 7);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bot_that_is_among_its_own_ignored_users_is_heard_all_the_same() -> Result {
+    let config = json!({ "ignored_users": [BOT] });
+    let world = World::of(BINARY).config(config).robot(Manner::SilentButEchoes).start().await?;
+    for _ in 0..5 {
+        world.ask("bob", "do you hear me?").await?;
+    }
+    lines_are(&world, json!({ "sent": 5, "in_doubt": 0, "failed": 0, "heard": 5 })).await?;
+    let fifth = Instant::now();
+    all_is_well_after(&world, fifth, ECHO + Duration::from_secs(1)).await?;
+    assert_eq!(world.ledger().await?["sent"], 5);
     Ok(())
 }
