@@ -40,6 +40,7 @@ async fn says_nothing_about(world: &World, room: &Room, title: &str) -> Result {
     let mark = world.robot.says.mark();
     plays(world, room, title, 6_000).await?;
     prompt_of_a_question(world, room).await?;
+    world.ledger().await?;
     assert_eq!(world.robot.says.since(mark).len(), 1, "the answer to the question");
     Ok(())
 }
