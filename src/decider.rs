@@ -193,18 +193,24 @@ impl DeciderLoop {
         let now = self.clock.now();
         let spend = |user: Option<&Username>| self.spend.near(now, user);
         // One message that trips over a bug costs one reply, not the service.
-        let decision = catch_unwind(AssertUnwindSafe(|| self.decider.on_chat(now, room, message, &spend)));
+        let before = self.decider.newest_ticket();
+        let decision = catch_unwind(AssertUnwindSafe(|| {
+            let decision = self.decider.on_chat(now, room, message, &spend);
+            #[cfg(feature = "test-hooks")]
+            crate::test_hooks::panic("decider", &message.text);
+            decision
+        }));
         let Ok(decision) = decision else {
             error!(%room, "deciding on a message panicked; this is a bug, please report it");
-            self.book_panic();
+            self.book_panic(room, Some(message), before, tools);
             return;
         };
         match decision {
             Decision::Silence(silence @ Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
-                if reason == Reason::Own
-                    && let Some(outbox) = tools.outboxes.get(room)
-                {
+                let is_ours = reason == Reason::Own
+                    || (reason == Reason::Listener && self.decider.is_ignored_echo(now, room, message));
+                if is_ours && let Some(outbox) = tools.outboxes.get(room) {
                     outbox.heard(&message.text);
                 }
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
@@ -221,10 +227,11 @@ impl DeciderLoop {
     fn take(&mut self, room: &RoomName, change: RoomChange, tools: &ReplyTools) {
         let now = self.clock.now();
         let spend = |user: Option<&Username>| self.spend.near(now, user);
+        let before = self.decider.newest_ticket();
         let changed = catch_unwind(AssertUnwindSafe(|| self.decider.on_event(now, room, change, &spend)));
         let Ok(changed) = changed else {
             error!(%room, "taking a change in a room panicked; this is a bug, please report it");
-            self.book_panic();
+            self.book_panic(room, None, before, tools);
             return;
         };
         let Some(MediaChanged { memory, decision }) = changed else { return };

@@ -14,7 +14,7 @@ use crate::chat::event::{self, ChatEvent, ChatMessage, RoomEvent};
 use crate::clock::{Clock, Moment};
 use crate::decider::{NotTaken, RoomInput, RoomQueue};
 use crate::health::{Component, HealthMonitor, Progress};
-use crate::names::RoomName;
+use crate::names::{self, RoomName};
 use crate::outcome::Reason;
 
 /// One warning of a kind in so long.
@@ -110,23 +110,22 @@ impl Intake {
 
     /// With several rooms of one token the domain decides; a single room takes what comes.
     fn room_of(&mut self, now: Moment, domain: Option<&str>) -> Option<usize> {
-        let only = (self.rooms.len() == 1).then_some(0);
+        let named = names::by_domain(self.rooms.iter().map(|(room, _)| room), domain);
         let Some(domain) = domain else {
-            if only.is_none() {
+            if named.is_none() {
                 self.drop_malformed(now, "no_domain");
             }
-            return only;
+            return named;
         };
-        let same = |room: &RoomName| room.domain().eq_ignore_ascii_case(domain.trim());
-        let named = self.rooms.iter().position(|(room, _)| same(room));
-        if named.is_none() && !std::mem::replace(&mut self.warned_of_domain, true) {
+        let is_known = self.rooms.iter().any(|(room, _)| room.is_on(domain));
+        if !is_known && !std::mem::replace(&mut self.warned_of_domain, true) {
             warn!(
                 domain = ?domain.chars().take(100).collect::<String>(),
                 room = %self.rooms[0].0,
                 "events name another domain than the configured one; said once"
             );
         }
-        named.or(only)
+        named
     }
 
     fn chat(&mut self, now: Moment, index: usize, chat: ChatMessage) {

@@ -122,6 +122,11 @@ impl RoomName {
         &self.0.channel
     }
 
+    /// Whether a domain is the room's: in any case, and without space round it.
+    pub fn is_on(&self, domain: &str) -> bool {
+        self.0.domain.eq_ignore_ascii_case(domain.trim())
+    }
+
     /// The channel as it stands in subjects.
     pub fn token(&self) -> &str {
         &self.0.token
@@ -132,6 +137,34 @@ impl fmt::Display for RoomName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.0.domain, self.0.channel)
     }
+}
+
+/// Which of the rooms that share a token is meant by a domain: of several its own, while a single one
+/// takes what comes.
+pub fn by_domain<'room>(
+    mut rooms: impl ExactSizeIterator<Item = &'room RoomName>,
+    domain: Option<&str>,
+) -> Option<usize> {
+    let only = (rooms.len() == 1).then_some(0);
+    domain.and_then(|domain| rooms.position(|room| room.is_on(domain))).or(only)
+}
+
+/// The places of the rooms that somebody means who names a domain, a channel, both, or neither: then
+/// all of them.
+pub fn meant(rooms: &[RoomName], domain: Option<&str>, channel: Option<&str>) -> Vec<usize> {
+    let places = |is_meant: &dyn Fn(&RoomName) -> bool| -> Vec<usize> {
+        (0..rooms.len()).filter(|place| is_meant(&rooms[*place])).collect()
+    };
+    let Some(channel) = channel else {
+        return places(&|room| domain.is_none_or(|domain| room.is_on(domain)));
+    };
+    let Ok(token) = token(channel) else { return Vec::new() };
+    let sharing = places(&|room| room.token() == token);
+    if domain.is_none() {
+        return sharing;
+    }
+    let named = by_domain(sharing.iter().map(|place| &rooms[*place]), domain);
+    named.map(|index| sharing[index]).into_iter().collect()
 }
 
 /// A provider's name: its key under `llm_providers`.
@@ -180,6 +213,28 @@ mod tests {
     fn a_service_name_keeps_its_dots_as_dashes() {
         assert_eq!(service_token("  LLM.Vera ").as_deref(), Ok("llm-vera"));
         assert_eq!(service_token(" ! "), Err(EmptyToken));
+    }
+
+    #[test]
+    fn rooms_are_meant_by_channel_and_where_several_share_it_by_domain() {
+        let rooms = [("cytu.be", "Lounge"), ("other.tv", "lounge"), ("cytu.be", "Movie Night")]
+            .map(|(domain, channel)| RoomName::new(domain, channel).expect("a room"));
+        for (domain, channel, expected) in [
+            (None, None, vec![0, 1, 2]),
+            (None, Some("LOUNGE"), vec![0, 1]),
+            (None, Some("movie.night"), vec![]),
+            (None, Some("movie night"), vec![2]),
+            (Some(" CYTU.BE "), Some("lounge"), vec![0]),
+            (Some("other.tv"), Some("Lounge"), vec![1]),
+            (Some("www.cytu.be"), Some("Lounge"), vec![]),
+            (Some("www.cytu.be"), Some("Movie-Night"), vec![2]),
+            (Some("cytu.be"), None, vec![0, 2]),
+            (Some("www.cytu.be"), None, vec![]),
+            (Some("cytu.be"), Some("..."), vec![]),
+            (Some("cytu.be"), Some("attic"), vec![]),
+        ] {
+            assert_eq!(meant(&rooms, domain, channel), expected, "{domain:?} {channel:?}");
+        }
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Reason {
 pub enum ReplyOutcome {
     /// The robot took every line, or a round trip behind the last one says that the bus has it.
     Sent,
-    /// Nothing was said, on purpose.
+    /// Nothing was said, on purpose. (What went out in part has failed.)
     Silenced(Reason),
     /// A reply that should have gone out and did not.
     Failed(Reason),
@@ -158,11 +158,13 @@ pub struct ReplyEnd {
     pub outcome: ReplyOutcome,
     /// When its first line was handed to the bus; none when nothing went out.
     pub spoken: Option<Moment>,
+    /// How many of its lines are known to have gone out.
+    pub parts_sent: usize,
 }
 
 impl ReplyEnd {
     /// An end without a line.
     pub fn silent(outcome: ReplyOutcome) -> Self {
-        Self { outcome, spoken: None }
+        Self { outcome, spoken: None, parts_sent: 0 }
     }
 }

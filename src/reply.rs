@@ -1,10 +1,12 @@
 //! One reply, from the plan to its outcome: prompt, provider, check, format, send.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Local;
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
@@ -51,8 +53,13 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
     async {
         let began = Instant::now();
         let mut course = Course::default();
-        let end = make(&plan, &tools, &mut course).await.unwrap_or_else(ReplyEnd::silent);
-        tools.log.write(&Record::of_reply(tools.clock.now(), &plan, &course, end.outcome));
+        let made = AssertUnwindSafe(make(&plan, &tools, &mut course)).catch_unwind().await;
+        let end = made.unwrap_or_else(|_| {
+            error!("making a reply panicked; this is a bug, please report it");
+            Err(ReplyOutcome::Failed(Reason::Internal))
+        });
+        let end = end.unwrap_or_else(ReplyEnd::silent);
+        tools.log.write(&Record::of_reply(tools.clock.now(), &plan, &course, end));
         let seconds = began.elapsed().as_secs_f64();
         match end.outcome {
             ReplyOutcome::Sent => info!(seconds, "reply sent"),
@@ -69,6 +76,8 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
 
 /// `course` is told what becomes known on the way.
 async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Result<ReplyEnd, ReplyOutcome> {
+    #[cfg(feature = "test-hooks")]
+    crate::test_hooks::panic("reply", &plan.original);
     let config = plan.config();
     let prompt = course.prompt.insert(prompt(plan, tools).await?);
     let request = request(plan, prompt);

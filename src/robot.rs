@@ -13,12 +13,15 @@ use crate::bus::{Bus, PublishError, Reply, subjects, wire};
 use crate::clock::Clock;
 use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor};
-use crate::names::{RoomName, Username};
+use crate::names::{self, RoomName, Username};
 
 /// How long the robot has to say who we are.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a robot that has not said who we are is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How long a robot that is back in CyTube drops the room's chat, our lines' echoes too: three
+/// seconds, and what its notice takes to us.
+const DEAF: Duration = Duration::from_millis(3_500);
 
 /// What the bus says about the robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,31 +32,56 @@ pub enum RobotNotice {
     CyTube {
         /// Whether it is there.
         connected: bool,
-        /// The room that the notice names; none means all.
-        room: Option<(String, String)>,
+        /// The domain of the room that is meant, as far as the notice names one.
+        domain: Option<String>,
+        /// Its channel, likewise; neither means all rooms.
+        channel: Option<String>,
     },
 }
 
 /// What a room's outbox shares with the watch over the robot.
 pub struct RoomRobot {
     presence: Presence,
-    cytube_away: watch::Receiver<bool>,
+    cytube: watch::Receiver<CyTubeSide>,
     takes_lines: watch::Sender<bool>,
 }
 
 impl RoomRobot {
     /// Waits while the robot's CyTube side is away.
     pub async fn in_the_room(&mut self) {
-        if self.cytube_away.wait_for(|away| !away).await.is_err() {
+        if self.cytube.wait_for(|cytube| !cytube.is_away).await.is_err() {
             // The watch is gone, and so will be the outbox.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Since when an echo tells something.
+    pub fn echoes(&self) -> Echoes {
+        Echoes(self.cytube.clone())
     }
 
     /// Somebody answered a line, or nobody was there to take it.
     pub fn takes_lines(&self, takes: bool) {
         self.takes_lines.send_replace(takes);
         self.presence.is((!takes).then_some("no robot takes our lines"));
+    }
+}
+
+/// How a robot's CyTube side is in one room.
+#[derive(Debug, Clone, Copy, Default)]
+struct CyTubeSide {
+    is_away: bool,
+    /// When it was last said to have come, since start.
+    came: Option<Duration>,
+}
+
+/// Since when a room's chat comes through its robot.
+pub struct Echoes(watch::Receiver<CyTubeSide>);
+
+impl Echoes {
+    /// Of what was said before that, since start, no echo need come.
+    pub fn come_since(&self) -> Duration {
+        self.0.borrow().came.map_or(Duration::ZERO, |came| came + DEAF)
     }
 }
 
@@ -88,7 +116,7 @@ pub struct RobotWatch {
 struct WatchedRoom {
     room: RoomName,
     presence: Presence,
-    cytube_away: watch::Sender<bool>,
+    cytube: watch::Sender<CyTubeSide>,
     takes_lines: watch::Receiver<bool>,
     is_wanted: bool,
     /// At most one question is out, whatever the bus brings.
@@ -109,14 +137,14 @@ impl RobotWatch {
         let (rooms, shares) = rooms
             .iter()
             .map(|room| {
-                let (away_sender, cytube_away) = watch::channel(false);
+                let (cytube_sender, cytube) = watch::channel(CyTubeSide::default());
                 let (takes_lines, takes_receiver) = watch::channel(false);
                 let presence = Presence { room: room.clone(), clock, health: health.clone() };
-                let share = RoomRobot { presence: presence.clone(), cytube_away, takes_lines };
+                let share = RoomRobot { presence: presence.clone(), cytube, takes_lines };
                 let watched = WatchedRoom {
                     room: room.clone(),
                     presence,
-                    cytube_away: away_sender,
+                    cytube: cytube_sender,
                     takes_lines: takes_receiver,
                     is_wanted: false,
                     is_asked: false,
@@ -147,7 +175,9 @@ impl RobotWatch {
                 notice = self.notices.recv() => match notice {
                     None => return,
                     Some(RobotNotice::Started) => self.rooms.iter_mut().for_each(WatchedRoom::want),
-                    Some(RobotNotice::CyTube { connected, room }) => self.cytube(connected, room).await,
+                    Some(RobotNotice::CyTube { connected, domain, channel }) => {
+                        self.cytube(connected, domain.as_deref(), channel.as_deref()).await;
+                    }
                 },
                 Some((index, reply)) = answers.next() => self.answered(index, reply).await,
                 _ = ask_again.tick() => {
@@ -176,25 +206,23 @@ impl RobotWatch {
         }
     }
 
-    async fn cytube(&mut self, connected: bool, named: Option<(String, String)>) {
-        for index in 0..self.rooms.len() {
-            let room = &self.rooms[index].room;
-            let is_meant = named.as_ref().is_none_or(|(domain, channel)| {
-                room.domain().eq_ignore_ascii_case(domain) && room.channel().eq_ignore_ascii_case(channel)
-            });
-            if is_meant {
-                self.is_in_the_room(index, connected);
-                if connected {
-                    self.rooms[index].want();
-                    self.decider.robot_back(self.rooms[index].room.clone()).await;
-                }
+    async fn cytube(&mut self, connected: bool, domain: Option<&str>, channel: Option<&str>) {
+        let rooms: Vec<RoomName> = self.rooms.iter().map(|watched| watched.room.clone()).collect();
+        for index in names::meant(&rooms, domain, channel) {
+            self.is_in_the_room(index, connected);
+            if connected {
+                let now = self.clock.now().elapsed;
+                self.rooms[index].cytube.send_modify(|cytube| cytube.came = Some(now));
+                self.rooms[index].want();
+                self.decider.robot_back(self.rooms[index].room.clone()).await;
             }
         }
     }
 
     fn is_in_the_room(&mut self, index: usize, is_there: bool) {
         let watched = &self.rooms[index];
-        let was_away = watched.cytube_away.send_replace(!is_there);
+        let was_away = watched.cytube.borrow().is_away;
+        watched.cytube.send_modify(|cytube| cytube.is_away = !is_there);
         match (is_there, was_away) {
             (false, false) => warn!(room = %watched.room, "the robot has left CyTube: replies wait"),
             (true, true) => info!(room = %watched.room, "the robot is back in the room"),

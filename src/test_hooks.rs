@@ -1,4 +1,4 @@
-//! Hooks that only the tests' build has: a chat line can stall a loop.
+//! Hooks that only the tests' build has: a chat line can stall a loop, or break it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +23,11 @@ pub fn order_heartbeat(text: &str) {
 /// Waits when the heartbeat was ordered to stall.
 pub async fn stall_heartbeat() {
     tokio::time::sleep(Duration::from_secs(HEARTBEAT.swap(0, Ordering::Relaxed))).await;
+}
+
+/// Panics when `text` holds `test-hook panic PLACE`.
+pub fn panic(place: &str, text: &str) {
+    assert!(!text.contains(&format!("test-hook panic {place}")), "ordered by a test");
 }
 
 fn ordered(place: &str, text: &str) -> Option<u64> {

@@ -177,12 +177,12 @@ impl Decider {
         afford(&found.trigger, Some(&message.user), spend, trace)?;
 
         let ticket = self.ticket();
+        self.open.insert(ticket, (heard.room.clone(), message.user.clone()));
         let room = self.rooms.entry(heard.room.clone()).or_default();
         room.loop_guard.reserve(now, &config.loop_guard, ticket);
         room.spam.reserve(now, &config.spam_detection, spam_bytes, &asked, ticket);
         self.limits.reserve(&request, ticket);
         self.limits.tidy(now, &config.rate_limits, shares::rate_limits(config));
-        self.open.insert(ticket, (heard.room.clone(), message.user.clone()));
         Ok(ticket)
     }
 

@@ -57,6 +57,16 @@ impl Identity {
         is_echo || user == self.name(names) || user == names.character_name
     }
 
+    /// The same, of a line that decides nothing: nothing is learned from it.
+    pub fn seems_own(&self, now: Moment, names: &Names, user: &Username, text: &str) -> bool {
+        let is_known = names.bot_username.is_some() || self.told.is_some();
+        let text = without_space(text);
+        let is_recent = |at: Duration| now.elapsed.saturating_sub(at) <= ECHO_WINDOW;
+        user == self.name(names)
+            || user == names.character_name
+            || (!is_known && self.sent.iter().any(|(at, sent)| is_recent(*at) && *sent == text))
+    }
+
     /// Each line of ours comes back once, so that whoever repeats it is somebody else.
     fn take_echo(&mut self, now: Moment, text: &str) -> bool {
         self.forget(now);
@@ -166,6 +176,28 @@ mod tests {
             bot.identity.sent(at(0), "Hello");
             assert!(!bot.owns(1, "bob", "Hello"));
         }
+    }
+
+    #[test]
+    fn a_line_that_decides_nothing_seems_ours_by_the_same_rules_and_teaches_nothing() {
+        let mut bot = Bot::new(None);
+        bot.identity.sent(at(0), "Hello  there");
+        let names = Names { bot_username: None, character_name: &bot.character_name };
+        for (seconds, user, text, expected) in [
+            (1, "bob", "Hello there", true),
+            (1, "bob", "hello there", false),
+            (11, "bob", "Hello there", false),
+            (60, "vera", "anything", true),
+        ] {
+            let seems = bot.identity.seems_own(at(seconds), &names, &Username::new(user), text);
+            assert_eq!(seems, expected, "{seconds}: {user}: {text}");
+        }
+        assert!(bot.owns(1, "Robo", "Hello there"), "the line is still waited for");
+        bot.identity.told(Some(Username::new("Robo")));
+        bot.identity.sent(at(2), "Hello");
+        let names = Names { bot_username: None, character_name: &bot.character_name };
+        let seems = |user: &str| bot.identity.seems_own(at(3), &names, &Username::new(user), "Hello");
+        assert_eq!((seems("bob"), seems("ROBO")), (false, true));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tracing::{error, info};
 use super::DeciderLoop;
 use crate::chat::decisions::Entry;
 use crate::chat::event::ChatMessage;
-use crate::chat::plan::{ReplyPlan, Silence, Ticket};
+use crate::chat::plan::{Detail, ReplyPlan, Silence, Ticket};
 use crate::names::RoomName;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::reply::ReplyTools;
@@ -20,11 +20,23 @@ pub(super) struct InHand {
 }
 
 impl DeciderLoop {
-    /// A fault of ours is an error like a reply that failed.
-    pub(super) fn book_panic(&self) {
+    /// A fault of ours is an error like a reply that failed, and uses nothing up. `message` is none for
+    /// another change in a room; `before` was the newest ticket before it.
+    pub(super) fn book_panic(
+        &mut self,
+        room: &RoomName,
+        message: Option<&ChatMessage>,
+        before: Ticket,
+        tools: &ReplyTools,
+    ) {
         let now = self.clock.now();
+        self.decider.give_back_since(before);
         self.health.reply_fired(now);
         self.health.reply_ended(now, ReplyOutcome::Failed(Reason::Internal));
+        tools.log.write(&Record::of_fault(now, room, message));
+        let detail = Detail::Because("deciding on it panicked");
+        let silence = Silence { reason: Reason::Internal, detail, fired: None };
+        self.decisions.push(true, Entry::of_silence(now, room, message, &silence));
     }
 
     /// Books an answer that something held back. `message` is none for a comment on a film.
@@ -51,9 +63,9 @@ impl DeciderLoop {
         let in_hand = InHand { ticket: plan.ticket, decision: Entry::of_plan(now, &plan) };
         if self.replies.len() >= plan.config().max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
-            let outcome = ReplyOutcome::Silenced(Reason::Overload);
-            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), outcome));
-            self.settle(in_hand, ReplyEnd::silent(outcome));
+            let end = ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
+            tools.log.write(&Record::of_reply(now, &plan, &Course::default(), end));
+            self.settle(in_hand, end);
             return;
         }
         let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));

@@ -57,9 +57,11 @@ pub async fn listen(control: Control, mut subscription: Subscription, listeners:
 async fn pass_on(control: Control, message: &Message, listeners: &Listeners) -> bool {
     let robot = |connected| {
         let notice = RobotLifecycle::parse(message.payload());
-        notice
-            .is_about_cytube()
-            .then(|| RobotNotice::CyTube { connected, room: notice.domain.zip(notice.channel) })
+        notice.is_about_cytube().then_some(RobotNotice::CyTube {
+            connected,
+            domain: notice.domain,
+            channel: notice.channel,
+        })
     };
     match control {
         Control::Poll => listeners.lifecycle.send(Notice::Asked).await.is_ok(),

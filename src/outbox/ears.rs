@@ -8,11 +8,13 @@ use super::heard::{Hearing, Said};
 use crate::chat::listener;
 use crate::health::{Component, LineFate};
 use crate::names::RoomName;
+use crate::robot::Echoes;
 
 /// The outbox's ears for one room.
 pub(super) struct Ears {
     room: RoomName,
     tools: Tools,
+    echoes: Echoes,
     hearing: Hearing,
     /// The connection whose echoes are waited for.
     connection: u64,
@@ -21,8 +23,8 @@ pub(super) struct Ears {
 }
 
 impl Ears {
-    pub(super) fn new(room: RoomName, tools: Tools) -> Self {
-        Self { room, tools, hearing: Hearing::default(), connection: 0, complaint: None }
+    pub(super) fn new(room: RoomName, tools: Tools, echoes: Echoes) -> Self {
+        Self { room, tools, echoes, hearing: Hearing::default(), connection: 0, complaint: None }
     }
 
     /// A line is handed over.
@@ -75,6 +77,7 @@ impl Ears {
             self.connection = link.connection;
             self.hearing.forget_all();
         }
+        self.hearing.excuse(self.echoes.come_since());
         let complaint = self.hearing.complaint(now.elapsed);
         if complaint == self.complaint {
             return;

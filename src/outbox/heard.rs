@@ -37,6 +37,8 @@ struct Line {
     correlation_id: String,
     /// Whether the robot said that it has it.
     is_answered: bool,
+    /// Whether its echo may be missing for another reason than that nobody hears us.
+    is_excused: bool,
 }
 
 /// By which a line's answer finds it again.
@@ -58,6 +60,7 @@ impl Hearing {
             words: without_space(text),
             correlation_id: correlation_id.to_owned(),
             is_answered: false,
+            is_excused: false,
         });
         name
     }
@@ -78,6 +81,13 @@ impl Hearing {
     /// No line is waited for: for a while no echo could be heard.
     pub fn forget_all(&mut self) {
         self.waiting.clear();
+    }
+
+    /// Echoes may have been dropped up to then, since start: a line said before may be heard, and need
+    /// not be.
+    pub fn excuse(&mut self, said_before: Duration) {
+        let lines = self.waiting.iter_mut().filter(|line| line.said < said_before);
+        lines.for_each(|line| line.is_excused = true);
     }
 
     /// A line of ours appeared in the room. Rooms change words, so a text that we don't know stands for
@@ -116,7 +126,7 @@ impl Hearing {
     }
 
     fn give_up_on_oldest(&mut self) {
-        let Some(line) = self.waiting.pop_front() else { return };
+        let Some(line) = self.waiting.pop_front().filter(|line| !line.is_excused) else { return };
         self.unheard = self.unheard.saturating_add(1);
         if !line.is_answered {
             self.unanswered = self.unanswered.saturating_add(1);
@@ -236,6 +246,20 @@ mod tests {
         say(&mut hearing, [20, 21, 22], true);
         hearing.forget_all();
         assert_eq!((hearing.complaint(at(100)), hearing.next_change()), (None, None));
+    }
+
+    #[test]
+    fn what_was_said_while_echoes_were_dropped_may_be_heard_and_need_not_be() {
+        let mut hearing = Hearing::default();
+        say(&mut hearing, [0], true);
+        hearing.heard("line 0");
+        say(&mut hearing, [20, 21, 22], false);
+        hearing.excuse(at(23));
+        assert_eq!(hearing.heard("line 20").as_deref(), Some("20"));
+        assert_eq!((hearing.complaint(at(100)), hearing.unanswered), (None, 0));
+        say(&mut hearing, [100, 101, 102], true);
+        hearing.excuse(at(100));
+        assert!(hearing.complaint(at(112)).is_some(), "said when echoes came again");
     }
 
     #[test]

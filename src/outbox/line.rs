@@ -68,6 +68,7 @@ impl Line {
 struct OpenBatch {
     outstanding: usize,
     worst: LineOutcome,
+    parts_sent: usize,
     spoken: Option<Moment>,
     /// What the lines are; none once the room was told.
     words: Option<Words>,
@@ -81,6 +82,7 @@ impl OpenBatch {
         if severity(outcome) > severity(self.worst) {
             self.worst = outcome;
         }
+        self.parts_sent += usize::from(outcome == LineOutcome::Sent);
         // Only what may be in the room counts as said: not what was refused, or what nobody got.
         if matches!(outcome, LineOutcome::Sent | LineOutcome::InDoubt) {
             self.spoken = self.spoken.or(spoken);
@@ -88,9 +90,9 @@ impl OpenBatch {
     }
 
     fn end(self) {
-        let outcome = reply_outcome(self.worst);
+        let outcome = reply_outcome(self.worst, self.spoken.is_some());
         // A reply task that is gone was given up; its outcome is counted there.
-        let _ = self.respond.send(ReplyEnd { outcome, spoken: self.spoken });
+        let _ = self.respond.send(ReplyEnd { outcome, spoken: self.spoken, parts_sent: self.parts_sent });
     }
 }
 
@@ -118,6 +120,7 @@ impl Lines {
             OpenBatch {
                 outstanding,
                 worst: LineOutcome::Sent,
+                parts_sent: 0,
                 spoken: None,
                 words: Some(batch.words),
                 correlation_id: batch.correlation_id,
@@ -238,9 +241,11 @@ fn severity(outcome: LineOutcome) -> u8 {
     }
 }
 
-fn reply_outcome(worst: LineOutcome) -> ReplyOutcome {
+/// `has_begun` says whether any of it may be in the room: then the rest was not held back, it is missing.
+fn reply_outcome(worst: LineOutcome, has_begun: bool) -> ReplyOutcome {
     match worst {
         LineOutcome::Sent => ReplyOutcome::Sent,
+        LineOutcome::Stale if has_begun => ReplyOutcome::Failed(Reason::Stale),
         LineOutcome::Stale => ReplyOutcome::Silenced(Reason::Stale),
         LineOutcome::Abandoned => ReplyOutcome::Abandoned,
         LineOutcome::InDoubt => ReplyOutcome::InDoubt,

@@ -87,7 +87,7 @@ impl Outbox {
     pub fn new(room: RoomName, tools: Tools, robot: RoomRobot) -> (Self, OutboxHandle) {
         let (handle, batches, echoes) = OutboxHandle::new(&room, &tools);
         let progress = tools.health.progress(Component::Outbox);
-        let ears = Ears::new(room.clone(), tools.clone());
+        let ears = Ears::new(room.clone(), tools.clone(), robot.echoes());
         let outbox = Self {
             room,
             tools,

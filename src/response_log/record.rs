@@ -9,7 +9,7 @@ use crate::chat::triggers::Trigger;
 use crate::clock::{self, Moment};
 use crate::llm::Answer;
 use crate::names::RoomName;
-use crate::outcome::{Reason, ReplyOutcome};
+use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 
 /// What became known while a reply was made; the earlier it ended, the less.
 #[derive(Debug, Default)]
@@ -43,6 +43,8 @@ pub struct Record<'a> {
     formatted_parts: &'a [String],
     /// Whether the answer was said; a fallback message is none.
     response_sent: bool,
+    /// How many of the lines went out: also of a fallback message, and of a reply that was begun.
+    parts_sent: usize,
     provider: Option<&'a str>,
     model: Option<&'a str>,
     tokens: Option<Tokens>,
@@ -90,10 +92,10 @@ impl RateLimit {
 
 impl<'a> Record<'a> {
     /// Of a reply that was begun.
-    pub fn of_reply(now: Moment, plan: &'a ReplyPlan, course: &'a Course, outcome: ReplyOutcome) -> Self {
+    pub fn of_reply(now: Moment, plan: &'a ReplyPlan, course: &'a Course, end: ReplyEnd) -> Self {
         let answer = course.answer.as_ref();
         let log_prompt = plan.config().error_handling.log_full_context;
-        let (outcome, reason) = in_words(outcome);
+        let (outcome, reason) = in_words(end.outcome);
         Self {
             cleaned_message: &plan.message,
             input_message: &plan.original,
@@ -106,6 +108,7 @@ impl<'a> Record<'a> {
             llm_response: answer.map(|answer| &*answer.text),
             formatted_parts: &course.lines,
             response_sent: outcome == "sent",
+            parts_sent: end.parts_sent,
             provider: answer.map(|answer| answer.provider.as_str()),
             model: answer.map(|answer| &*answer.model),
             tokens: answer.and_then(|answer| answer.tokens).map(|tokens| Tokens {
@@ -150,6 +153,18 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Of a message, or another change in a room, on which no decision came about: whether anything
+    /// fired is unknown.
+    pub fn of_fault(now: Moment, room: &'a RoomName, message: Option<&'a ChatMessage>) -> Self {
+        let correlation_id = message.and_then(|message| message.correlation_id.as_deref());
+        Self {
+            username: message.map(|message| message.user.as_str()),
+            input_message: message.map_or("", |message| &message.text),
+            reason: Some(Reason::Internal.as_str()),
+            ..Self::blank(now, room, correlation_id.unwrap_or_default(), "failed")
+        }
+    }
+
     /// What is known of everything that fired.
     fn begun(
         now: Moment,
@@ -159,12 +174,21 @@ impl<'a> Record<'a> {
         outcome: &'static str,
     ) -> Self {
         Self {
-            timestamp: clock::iso(now.wall),
-            correlation_id,
-            channel: room.channel(),
             trigger_type: trigger.kind.as_str(),
             trigger_name: &trigger.name,
             trigger_priority: trigger.priority,
+            ..Self::blank(now, room, correlation_id, outcome)
+        }
+    }
+
+    fn blank(now: Moment, room: &'a RoomName, correlation_id: &'a str, outcome: &'static str) -> Self {
+        Self {
+            timestamp: clock::iso(now.wall),
+            correlation_id,
+            channel: room.channel(),
+            trigger_type: "unknown",
+            trigger_name: "",
+            trigger_priority: 0,
             username: None,
             input_message: "",
             cleaned_message: "",
@@ -172,6 +196,7 @@ impl<'a> Record<'a> {
             llm_response: None,
             formatted_parts: &[],
             response_sent: false,
+            parts_sent: 0,
             provider: None,
             model: None,
             tokens: None,

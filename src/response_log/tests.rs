@@ -7,7 +7,7 @@ use super::*;
 use crate::chat::plan::ReplyPlan;
 use crate::chat::testing::{OneRoom, at};
 use crate::config::testing;
-use crate::outcome::ReplyOutcome;
+use crate::outcome::{ReplyEnd, ReplyOutcome};
 
 /// A log in a folder, with a health that hears of it, and a reply to write down.
 struct World {
@@ -30,7 +30,7 @@ fn world(file: &str) -> World {
 
 fn write(log: &ResponseLog, plan: &mut ReplyPlan, text: &str) {
     plan.message = text.to_owned();
-    log.write(&Record::of_reply(at(1.0), plan, &Course::default(), ReplyOutcome::Sent));
+    log.write(&Record::of_reply(at(1.0), plan, &Course::default(), ReplyEnd::silent(ReplyOutcome::Sent)));
 }
 
 fn messages(world: &TempDir, file: &str) -> Vec<String> {

@@ -28,8 +28,11 @@ pub(super) struct Keeper {
     bus: Bus,
     file: StateFile,
     place: Place,
+    /// What is to be written down.
+    wanted: Memories,
     /// What is written down already.
     written: Memories,
+    is_left_in_file: bool,
     memories: watch::Receiver<Memories>,
     warned: Option<Instant>,
     /// When it failed, and on which connection; none when it went well.
@@ -44,20 +47,27 @@ impl Keeper {
         found: Found,
         memories: watch::Receiver<Memories>,
     ) -> Self {
-        let Found { place, memories: written } = found;
-        Self { config, bus, file, place, written, memories, warned: None, failed: None }
+        let Found { place, memories: wanted, written, is_left_in_file } = found;
+        Self {
+            config,
+            bus,
+            file,
+            place,
+            wanted,
+            written,
+            is_left_in_file,
+            memories,
+            warned: None,
+            failed: None,
+        }
     }
 
     /// Writes whatever is new, until nobody can bring anything new any more.
     pub(super) async fn run(mut self) {
         let mut is_over = false;
-        while !is_over {
-            is_over = tokio::select! {
-                changed = self.memories.changed() => changed.is_err(),
-                () = again(&self.bus, self.failed) => false,
-            };
-            let wanted = self.memories.borrow_and_update().clone();
-            match self.write(wanted).await {
+        loop {
+            self.wanted.extend(self.memories.borrow_and_update().clone());
+            match self.write().await {
                 Ok(()) => {
                     if self.failed.take().is_some() {
                         info!("the last film of each room is written down again");
@@ -74,14 +84,22 @@ impl Keeper {
                     }
                 }
             }
+            if is_over {
+                return;
+            }
+            is_over = tokio::select! {
+                changed = self.memories.changed() => changed.is_err(),
+                () = again(&self.bus, self.failed) => false,
+            };
         }
     }
 
-    async fn write(&mut self, wanted: Memories) -> Result<(), String> {
-        let news = wanted.into_iter().filter(|(room, memory)| self.written.get(room) != Some(memory));
-        let news: Vec<(RoomName, MediaMemory)> = news.collect();
+    async fn write(&mut self) -> Result<(), String> {
+        let is_new = |(room, memory): &(&RoomName, &MediaMemory)| self.written.get(*room) != Some(*memory);
+        let news = self.wanted.iter().filter(is_new);
+        let news: Vec<(RoomName, MediaMemory)> =
+            news.map(|(room, memory)| (room.clone(), memory.clone())).collect();
         match self.place {
-            _ if news.is_empty() => Ok(()),
             Place::Bucket => {
                 for (room, memory) in news {
                     let value = serde_json::to_vec(&memory).map_err(|error| error.to_string())?;
@@ -89,21 +107,27 @@ impl Keeper {
                     written.map_err(|error| error.to_string())?;
                     self.written.insert(room, memory);
                 }
+                if self.is_left_in_file {
+                    self.write_file(BTreeMap::new()).await?;
+                    self.is_left_in_file = false;
+                }
                 Ok(())
             }
+            Place::File if news.is_empty() => Ok(()),
             Place::File => {
-                let mut all = self.written.clone();
-                all.extend(news);
-                let by_key: BTreeMap<String, MediaMemory> =
-                    all.iter().map(|(room, memory)| (self.key(room), memory.clone())).collect();
-                let file = self.file.clone();
-                let path = file.path().display().to_string();
-                let written = blocking(move || file.write(&by_key)).await;
-                written.map_err(|error| format!("{path}: {error}"))?;
+                let all = self.wanted.clone();
+                self.write_file(all.iter().map(|(room, memory)| (self.key(room), memory.clone())).collect())
+                    .await?;
                 self.written = all;
                 Ok(())
             }
         }
+    }
+
+    async fn write_file(&self, by_key: BTreeMap<String, MediaMemory>) -> Result<(), String> {
+        let file = self.file.clone();
+        let path = file.path().display().to_string();
+        blocking(move || file.write(&by_key)).await.map_err(|error| format!("{path}: {error}"))
     }
 
     fn key(&self, room: &RoomName) -> String {

@@ -35,8 +35,12 @@ const ALL_TOLD_BYTES: usize = 2_000;
 pub(super) struct Found {
     /// Where it is written to from now on.
     pub place: Place,
-    /// What is written there, or was in the other place.
+    /// What is known of each room.
     pub memories: Memories,
+    /// What is written down there already.
+    pub written: Memories,
+    /// Whether the file still holds what belongs into the bucket.
+    pub is_left_in_file: bool,
 }
 
 /// One reading of everything, with a deadline.
@@ -145,42 +149,48 @@ impl Loader<'_> {
         read(&bytes).map_err(|error| self.could_not_read(&place, &error)).ok()
     }
 
-    /// What we wrote down ourselves, where there are comments on films: from the bucket, and what is
-    /// not there from the file.
+    /// What we wrote down ourselves. The file is emptied as soon as the bucket has what is in it, so
+    /// that what it holds is the newer: from a run that could not read the bucket, or whose comments on
+    /// films were switched on later.
     async fn ours(&self) -> Found {
-        let mut memories = Memories::new();
         let rooms = &self.config.rooms;
-        if !self.config.media_change.enabled {
-            return Found { place: Place::File, memories };
-        }
         let keys: Vec<String> = rooms.iter().map(|room| MediaMemory::key(rooms, room)).collect();
+        let in_file = self.written().await;
+        let in_file = rooms
+            .iter()
+            .zip(&keys)
+            .filter_map(|(room, key)| Some((room.clone(), MediaMemory::read(in_file.get(key)?)?)));
+        let in_file: Memories = in_file.collect();
+        let file_alone = Found {
+            place: Place::File,
+            memories: in_file.clone(),
+            written: in_file.clone(),
+            is_left_in_file: false,
+        };
+        if !self.config.media_change.enabled {
+            return file_alone;
+        }
         let borrowed: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let (place, values) = match self.bus.read_keys(OWN_BUCKET, &borrowed, self.left()).await {
-            Ok(values) => (Place::Bucket, values),
-            Err(BucketError::NoBucket) => (Place::Bucket, Vec::new()),
-            Err(BucketError::NoJetStream) => (Place::File, Vec::new()),
+        let values = match self.bus.read_keys(OWN_BUCKET, &borrowed, self.left()).await {
+            Ok(values) => values,
+            Err(BucketError::NoBucket) => Vec::new(),
+            Err(BucketError::NoJetStream) => return file_alone,
             Err(error) => {
                 self.could_not_read(OWN_BUCKET, &error);
-                (Place::File, Vec::new())
+                return file_alone;
             }
         };
+        let mut written = Memories::new();
         for ((room, key), bytes) in rooms.iter().zip(&keys).zip(values) {
             let text = bytes.map(|bytes| Text { place: format!("{OWN_BUCKET} {key}"), bytes });
             if let Some(memory) = self.read(text, OBJECT_BYTES, stored::memory).flatten() {
-                memories.insert(room.clone(), memory);
+                written.insert(room.clone(), memory);
             }
         }
-        if memories.len() < rooms.len() {
-            let written = self.written().await;
-            for (room, key) in rooms.iter().zip(&keys) {
-                if !memories.contains_key(room)
-                    && let Some(memory) = written.get(key).and_then(MediaMemory::read)
-                {
-                    memories.insert(room.clone(), memory);
-                }
-            }
-        }
-        Found { place, memories }
+        let mut memories = written.clone();
+        let is_left_in_file = !in_file.is_empty();
+        memories.extend(in_file);
+        Found { place: Place::Bucket, memories, written, is_left_in_file }
     }
 
     /// What the file holds, by key.

@@ -26,9 +26,10 @@ type Memories = HashMap<RoomName, MediaMemory>;
 /// Where our own part is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Our bucket: JetStream was there when we started.
+    /// Our bucket: JetStream was there when we started, and films were to be commented on.
     Bucket,
-    /// The file.
+    /// The file, also when comments on films are switched on while we run: what is in it moves to the
+    /// bucket at the next start.
     File,
 }
 

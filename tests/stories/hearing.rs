@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kryten_testkit::world::{SOON, World};
+use kryten_testkit::world::{BOT, SOON, World};
 use kryten_testkit::{Manner, Message, Result, Room};
 use serde_json::{Value, json};
 
@@ -167,5 +167,44 @@ async fn lines_whose_echo_nobody_looks_at_are_no_sign_of_a_deaf_room() -> Result
     all_is_well_after(&world, third, ECHO + Duration::from_secs(1)).await?;
     lines_are(&world, json!({ "sent": 4, "in_doubt": 0, "failed": 0, "heard": 1 })).await?;
     assert_eq!(world.ledger().await?["sent"], 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn echoes_that_a_robot_drops_after_its_return_are_held_against_no_line() -> Result {
+    let world = World::of(BINARY).start().await?;
+    world.ask("bob", "do you hear me?").await?;
+    lines_are(&world, json!({ "sent": 1, "in_doubt": 0, "failed": 0, "heard": 1 })).await?;
+    world.robot.disconnected().await?;
+    robot_is(&world, "away from CyTube").await?;
+    for user in ["ann", "eve", "joe"] {
+        world.mention(user, "are you there?").await?;
+    }
+    // It takes our lines at once, but passes on no chat yet.
+    world.robot.behave(Manner::Mute).await?;
+    world.robot.connected(&world.rooms[0]).await?;
+    lines_are(&world, json!({ "sent": 4, "in_doubt": 0, "failed": 0, "heard": 1 })).await?;
+    let last = Instant::now();
+    all_is_well_after(&world, last, ECHO + Duration::from_secs(1)).await?;
+    // What is said later must be heard again.
+    for _ in 0..3 {
+        world.ask("bob", "do you hear me?").await?;
+    }
+    robot_is(&world, "lines go unheard").await?;
+    assert_eq!(world.ledger().await?["sent"], 7);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bot_that_is_among_its_own_ignored_users_is_heard_all_the_same() -> Result {
+    let config = json!({ "ignored_users": [BOT] });
+    let world = World::of(BINARY).config(config).robot(Manner::SilentButEchoes).start().await?;
+    for _ in 0..5 {
+        world.ask("bob", "do you hear me?").await?;
+    }
+    lines_are(&world, json!({ "sent": 5, "in_doubt": 0, "failed": 0, "heard": 5 })).await?;
+    let fifth = Instant::now();
+    all_is_well_after(&world, fifth, ECHO + Duration::from_secs(1)).await?;
+    assert_eq!(world.ledger().await?["sent"], 5);
     Ok(())
 }

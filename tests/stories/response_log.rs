@@ -264,3 +264,62 @@ async fn a_followed_log_goes_on_over_a_rotation_and_ends_with_its_reader() -> Re
     assert_eq!(world.ledger().await?["sent"], 4);
     Ok(())
 }
+
+#[tokio::test]
+async fn of_a_reply_that_went_out_in_part_it_is_told_how_much() -> Result {
+    let world = world(json!({
+        "outbox": { "stale_seconds": 1 },
+        "message_processing": { "split_delay_seconds": 5 },
+        "formatting": { "max_message_length": 100 },
+    }))
+    .start()
+    .await?;
+    let words: Vec<String> = (0..25).map(|number| format!("word{number}")).collect();
+    world.provider().next([Behaviour::answer(words.join(" "))]);
+    settled(&world, "bob", "tell me a story", 1).await?;
+    // Half of it is in the room, and will stay half: no silence.
+    let health = world.daemon.health().await?;
+    assert_eq!((&health["ledger"]["failed"], &health["errors_count"]), (&json!(1), &json!(1)), "{health}");
+    assert_eq!(world.robot.says.count(), 1);
+    let records = records_at_the_end(&world).await?;
+    assert_eq!(records[0]["formatted_parts"].as_array().map(Vec::len), Some(2));
+    for (key, expected) in [
+        ("outcome", json!("failed")),
+        ("reason", json!("stale")),
+        ("response_sent", json!(false)),
+        ("parts_sent", json!(1)),
+    ] {
+        assert_eq!(records[0][key], expected, "{key}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_bug_of_ours_ends_has_its_record_and_uses_nothing_up() -> Result {
+    let world = world(json!({ "rate_limits": { "global_max_per_minute": 1 } })).start().await?;
+    settled(&world, "bob", "test-hook panic decider", 1).await?;
+    settled(&world, "eve", "test-hook panic reply", 2).await?;
+    let health = world.daemon.health().await?;
+    assert_eq!((&health["ledger"]["failed"], &health["errors_count"]), (&json!(2), &json!(2)), "{health}");
+    settled(&world, "joe", "and now?", 3).await?;
+    assert_eq!(world.ledger().await?["sent"], 1, "nothing is reserved for replies that nobody makes");
+    let recent = super::commands::data(&world, json!({ "command": "decisions.recent" })).await?;
+    let reasons: Vec<&Value> =
+        recent["decisions"].as_array().into_iter().flatten().map(|entry| &entry["reason"]).collect();
+    assert_eq!(reasons, [&json!(null), &json!("internal"), &json!("internal")], "{recent}");
+    let records = records_at_the_end(&world).await?;
+    let told = |record: &Value| {
+        ["username", "trigger_type", "outcome", "reason"]
+            .map(|key| record[key].as_str().unwrap_or("-").to_owned())
+    };
+    assert_eq!(
+        records.iter().map(told).collect::<Vec<_>>(),
+        [
+            ["bob", "unknown", "failed", "internal"],
+            ["eve", "mention", "failed", "internal"],
+            ["joe", "mention", "sent", "-"],
+        ]
+    );
+    assert_eq!(records[0]["input_message"], "Cynthia test-hook panic decider");
+    Ok(())
+}

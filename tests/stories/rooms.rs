@@ -140,3 +140,33 @@ async fn one_rooms_trouble_with_the_robot_leaves_the_others_alone() -> Result {
     assert_eq!(world.ledger().await?["sent"], 3);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_robots_notices_mean_a_room_by_the_same_rule_as_its_chat() -> Result {
+    let world = World::of(BINARY).start().await?;
+    let room = world.rooms[0].clone();
+    // The only room of its name is meant whatever its domain is called, and by its channel alone.
+    for names in [
+        json!({ "domain": "www.cytu.be", "channel": room.channel }),
+        json!({ "channel": room.channel.to_uppercase() }),
+    ] {
+        let mark = world.recorder.mark();
+        let away = |beat: &kryten_testkit::Message| {
+            beat.text("/status/components/robot/message").contains("away from CyTube")
+        };
+        let mut notice = json!({ "target": "CyTube" });
+        kryten_testkit::config::merge(&mut notice, names);
+        world.robot.lifecycle("disconnected", notice.clone()).await?;
+        world.wait_for_beat(mark, SOON, away).await?;
+        world.robot.lifecycle("connected", notice).await?;
+        world.wait_for_beat(world.recorder.mark(), SOON, |beat| !away(beat)).await?;
+    }
+    // Another channel alone means none of ours.
+    let mark = world.recorder.mark();
+    let elsewhere = json!({ "target": "CyTube", "channel": "Elsewhere" });
+    world.robot.lifecycle("disconnected", elsewhere).await?;
+    ask_in(&world, &room, "can you speak?").await?;
+    world.wait_for_beat(mark, SOON, |beat| beat.text("/status/components/robot/message").is_empty()).await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}

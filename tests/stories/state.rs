@@ -40,6 +40,7 @@ async fn says_nothing_about(world: &World, room: &Room, title: &str) -> Result {
     let mark = world.robot.says.mark();
     plays(world, room, title, 6_000).await?;
     prompt_of_a_question(world, room).await?;
+    world.ledger().await?;
     assert_eq!(world.robot.says.since(mark).len(), 1, "the answer to the question");
     Ok(())
 }
@@ -361,4 +362,26 @@ async fn rooms_of_the_same_name_share_no_memory_and_no_bucket_of_the_robots() ->
     says_nothing_about(&world, &rooms[1], "B").await?;
     assert_eq!(world.ledger().await?["sent"], 2);
     Ok(())
+}
+
+#[tokio::test]
+async fn what_a_run_without_jetstream_wrote_down_is_newer_than_the_bucket() -> Result {
+    let memory = |title: &str| json!({ "title": title, "duration": 6_000 });
+    let mut world = commenting().stored(OURS, KEY, memory("Old").to_string()).start().await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    let file = world.daemon.folder().join(FILE);
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&file, json!({ KEY: memory("New") }).to_string()).expect("written");
+    let mark = world.recorder.mark();
+    world.daemon.restart()?;
+    world.wait_until_up(mark).await?;
+    let room = world.rooms[0].clone();
+    says_nothing_about(&world, &room, "New").await?;
+    is_written(&world, KEY, &memory("New")).await?;
+    comments_on(&world, &room, "Newer").await?;
+    is_written(&world, KEY, &memory("Newer")).await?;
+    // Now the file is the older.
+    restarts(&mut world).await?;
+    says_nothing_about(&world, &room, "Newer").await?;
+    world.ledger().await.map(drop)
 }

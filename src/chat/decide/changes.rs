@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{AskSpend, Decider, afford};
+use crate::chat::event::ChatMessage;
 use crate::chat::event::change::{Media, RoomChange};
 use crate::chat::films::{MediaMemory, NewFilm};
+use crate::chat::listener;
 use crate::chat::pause::Pause;
 use crate::chat::plan::{Decision, Detail, Fired, ReplyPlan, Silence, Ticket};
 use crate::chat::shares;
@@ -134,6 +136,30 @@ impl Decider {
             room.loop_guard.give_back(ticket);
             room.spam.give_back(&user, ticket);
         }
+    }
+
+    /// The newest ticket so far.
+    pub fn newest_ticket(&self) -> Ticket {
+        Ticket(self.last_ticket)
+    }
+
+    /// Gives back what was reserved with the tickets behind this one: deciding panicked, so that nobody
+    /// has their plans.
+    pub fn give_back_since(&mut self, before: Ticket) {
+        (before.0 + 1..=self.last_ticket).for_each(|lost| self.settle(Ticket(lost), None));
+    }
+
+    /// Whether a message that the listener dropped is a line of ours all the same: we may be among the
+    /// users whom we ignore.
+    pub fn is_ignored_echo(&self, now: Moment, room: &RoomName, message: &ChatMessage) -> bool {
+        // Of a line that only moderators see nobody has heard; and some lines are not waited for.
+        let may_be = !message.is_shadow_muted && !listener::is_unheeded(&message.text);
+        let names = self.rules.names();
+        may_be
+            && self
+                .rooms
+                .get(room)
+                .is_some_and(|room| room.identity.seems_own(now, &names, &message.user, &message.text))
     }
 
     /// Takes what was sent to a room.

@@ -26,6 +26,7 @@ pub(super) struct Entry {
     llm_response: Option<String>,
     formatted_parts: Option<Vec<String>>,
     response_sent: Option<bool>,
+    parts_sent: Option<usize>,
     provider: Option<String>,
     model: Option<String>,
     tokens: Option<Value>,
@@ -123,12 +124,13 @@ impl Entry {
             push(">", input);
         }
         let parts = self.formatted_parts.as_deref().unwrap_or_default();
-        // A fallback message is said, though the reply has failed.
-        let is_said = self.outcome() == "sent" || self.reason() == "fallback";
-        let mark = if is_said { "<" } else { "x" };
+        // Parts are said in order. Older records don't tell how many: all of them, or none.
+        let said = self.parts_sent.unwrap_or(if self.outcome() == "sent" { parts.len() } else { 0 });
         match (&self.llm_response, parts) {
             (Some(answer), []) => push("x", answer),
-            _ => parts.iter().for_each(|part| push(mark, part)),
+            _ => parts.iter().enumerate().for_each(|(part, words)| {
+                push(if part < said { "<" } else { "x" }, words);
+            }),
         }
     }
 }
@@ -172,7 +174,8 @@ mod tests {
         let text = shown(json!({
             "timestamp": "2026-11-24T07:44:32+00:00", "channel": "Lounge", "trigger_type": "mention",
             "trigger_name": "cynthia", "username": "bob", "input_message": "Cynthia, hi?",
-            "llm_response": null, "formatted_parts": ["Ask me later."], "outcome": "failed", "reason": "fallback",
+            "llm_response": null, "formatted_parts": ["Ask me later."], "parts_sent": 1,
+            "outcome": "failed", "reason": "fallback",
         }));
         assert!(text.ends_with("failed: fallback\n    > Cynthia, hi?\n    < Ask me later.\n"), "{text}");
     }
@@ -192,6 +195,9 @@ mod tests {
         );
         let text = shown(json!({"outcome": "silenced", "reason": "rejected_short", "llm_response": "no"}));
         assert!(text.ends_with("silenced: rejected_short\n    x no\n"), "{text}");
+        let text = shown(json!({"outcome": "failed", "reason": "stale", "formatted_parts": ["One.", "Two."],
+            "parts_sent": 1}));
+        assert!(text.ends_with("failed: stale\n    < One.\n    x Two.\n"), "{text}");
         let text = shown(json!({"outcome": "in_doubt", "reason": "in_doubt", "formatted_parts": ["Hi."]}));
         assert!(text.ends_with("  in_doubt\n    x Hi.\n"), "{text}");
     }

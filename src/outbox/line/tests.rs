@@ -52,12 +52,16 @@ fn lines_keep_their_order_and_replies_are_not_interleaved() {
 #[test]
 fn a_reply_has_the_worst_outcome_of_its_lines_once_all_have_theirs() {
     use LineOutcome as L;
-    for (outcomes, expected) in [
-        ([L::Sent, L::Sent], ReplyOutcome::Sent),
-        ([L::Sent, L::Stale], ReplyOutcome::Silenced(Reason::Stale)),
-        ([L::Stale, L::Abandoned], ReplyOutcome::Abandoned),
-        ([L::InDoubt, L::Sent], ReplyOutcome::InDoubt),
-        ([L::InDoubt, L::Failed], ReplyOutcome::Failed(Reason::SendFailed)),
+    for (outcomes, expected, parts_sent) in [
+        ([L::Sent, L::Sent], ReplyOutcome::Sent, 2),
+        ([L::Stale, L::Stale], ReplyOutcome::Silenced(Reason::Stale), 0),
+        // Half of it is in the room: that is no silence.
+        ([L::Sent, L::Stale], ReplyOutcome::Failed(Reason::Stale), 1),
+        ([L::Sent, L::Abandoned], ReplyOutcome::Abandoned, 1),
+        ([L::Stale, L::Abandoned], ReplyOutcome::Abandoned, 0),
+        ([L::InDoubt, L::Sent], ReplyOutcome::InDoubt, 1),
+        ([L::InDoubt, L::Stale], ReplyOutcome::InDoubt, 0),
+        ([L::InDoubt, L::Failed], ReplyOutcome::Failed(Reason::SendFailed), 0),
     ] {
         let mut lines = Lines::default();
         let mut end = push(&mut lines, &["1", "2"], 0);
@@ -65,7 +69,8 @@ fn a_reply_has_the_worst_outcome_of_its_lines_once_all_have_theirs() {
         lines.settle(&first, outcomes[0]);
         assert!(end.try_recv().is_err(), "one line is still out");
         lines.settle(&second, outcomes[1]);
-        assert_eq!(end.try_recv().map(|end| end.outcome), Ok(expected), "{outcomes:?}");
+        let end = end.try_recv().map(|end| (end.outcome, end.parts_sent));
+        assert_eq!(end, Ok((expected, parts_sent)), "{outcomes:?}");
         assert!(lines.is_empty());
     }
 }

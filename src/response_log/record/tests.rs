@@ -14,6 +14,10 @@ fn parsed(record: &Record) -> Value {
     serde_json::from_slice(&line).expect("JSON")
 }
 
+fn sent() -> ReplyEnd {
+    ReplyEnd { outcome: ReplyOutcome::Sent, spoken: Some(at(2.0)), parts_sent: 1 }
+}
+
 fn course() -> Course {
     Course {
         prompt: Some(Prompt { system: "You are Vera.".into(), user: "bob says: \"hi\"".into() }),
@@ -33,7 +37,7 @@ fn course() -> Course {
 fn a_sent_reply_has_every_key_of_the_original() {
     let mut room = OneRoom::new(json!({}));
     let plan = room.reply(1.0, "Bob", "Vera, \"hi\"\u{7}");
-    let record = parsed(&Record::of_reply(at(2.5), &plan, &course(), ReplyOutcome::Sent));
+    let record = parsed(&Record::of_reply(at(2.5), &plan, &course(), sent()));
     assert_eq!(
         record,
         json!({
@@ -41,7 +45,7 @@ fn a_sent_reply_has_every_key_of_the_original() {
             "channel": "MovieNight", "trigger_type": "mention", "trigger_name": "vera", "trigger_priority": 10,
             "username": "Bob", "input_message": "Vera, \"hi\"\u{7}", "cleaned_message": plan.message,
             "full_prompt": "You are Vera.\n\nbob says: \"hi\"", "llm_response": "Hello\nthere.",
-            "formatted_parts": ["Hello there."], "response_sent": true, "provider": "local", "model": "small",
+            "formatted_parts": ["Hello there."], "response_sent": true, "parts_sent": 1, "provider": "local", "model": "small",
             "tokens": {"prompt": 10, "completion": 5, "total": 15}, "latency_ms": 1234,
             "rate_limit": {"allowed": true, "reason": "allowed", "retry_after": 0, "details": {}},
             "outcome": "sent", "reason": null,
@@ -53,7 +57,7 @@ fn a_sent_reply_has_every_key_of_the_original() {
 fn the_prompt_is_left_out_when_it_is_not_wanted() {
     let mut room = OneRoom::new(json!({"error_handling": {"log_full_context": false}}));
     let plan = room.reply(1.0, "bob", "Vera, hi");
-    let record = parsed(&Record::of_reply(at(2.0), &plan, &course(), ReplyOutcome::Sent));
+    let record = parsed(&Record::of_reply(at(2.0), &plan, &course(), sent()));
     assert!(record.get("full_prompt").is_none() && record["provider"] == "local", "{record}");
 }
 
@@ -68,7 +72,7 @@ fn every_outcome_has_its_word_and_its_reason() {
         (ReplyOutcome::InDoubt, "in_doubt", "in_doubt"),
         (ReplyOutcome::Abandoned, "abandoned", "abandoned"),
     ] {
-        let record = parsed(&Record::of_reply(at(2.0), &plan, &Course::default(), outcome));
+        let record = parsed(&Record::of_reply(at(2.0), &plan, &Course::default(), ReplyEnd::silent(outcome)));
         assert_eq!((&record["outcome"], &record["reason"]), (&json!(word), &json!(reason)));
         assert_eq!(record["response_sent"], false);
         for key in ["llm_response", "provider", "model", "tokens", "latency_ms"] {
