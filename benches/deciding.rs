@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
-use kryten_llm::chat::clock_check::ClockCheck;
 use kryten_llm::chat::decide::Decider;
 use kryten_llm::chat::event::change::{RoomChange, Visitor};
 use kryten_llm::chat::event::{self, ChatEvent};
@@ -150,7 +149,6 @@ fn on_processor() -> Option<Duration> {
 struct World {
     config: Arc<Config>,
     decider: Decider,
-    clock_check: ClockCheck,
     health: HealthMonitor,
     room: RoomName,
     now: Moment,
@@ -163,8 +161,7 @@ impl World {
         let now = Moment { elapsed: Duration::ZERO, wall };
         let decider = Decider::new(Rules::new(config.clone()), now, 1);
         let health = HealthMonitor::new(now, [], []);
-        let clock_check = ClockCheck::default();
-        Self { room: config.rooms[0].clone(), config, decider, clock_check, health, now }
+        Self { room: config.rooms[0].clone(), config, decider, health, now }
     }
 
     /// Parses and decides; what is to be answered is answered at once. Says whether it is.
@@ -176,7 +173,7 @@ impl World {
         assert!(self.room.domain().eq_ignore_ascii_case(domain.trim()), "another room");
         let ChatEvent::Chat(message) = parsed.event else { panic!("no chat message") };
         self.health.message_processed(self.now);
-        assert_eq!(self.clock_check.judge(self.now, &message), None, "the clock is right");
+        assert_eq!(self.decider.judge_clock(self.now, &self.room, &message), None, "the clock is right");
         match black_box(self.decider.on_chat(self.now, &self.room, &message, &|_| None)) {
             Decision::Silence(Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);

@@ -191,6 +191,9 @@ impl DeciderLoop {
 
     fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
         let now = self.clock.now();
+        if let Some(verdict) = self.decider.judge_clock(now, room, message) {
+            self.health.condition(now, Component::Clock, format!("messages {room}"), verdict.err(), None);
+        }
         let spend = |user: Option<&Username>| self.spend.near(now, user);
         // One message that trips over a bug costs one reply, not the service.
         let before = self.decider.newest_ticket();

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::bus::subscription::{Message, Subscription};
-use crate::chat::clock_check::ClockCheck;
 use crate::chat::event::{self, ChatEvent, ChatMessage, RoomEvent};
 use crate::clock::{Clock, Moment};
 use crate::decider::{NotTaken, RoomInput, RoomQueue};
@@ -32,7 +31,6 @@ pub struct Intake {
     /// When a warning of a kind was given last: the kind of trouble, and of event.
     warned: HashMap<(&'static str, &'static str), Moment>,
     warned_of_domain: bool,
-    clock_check: ClockCheck,
     /// Once a stop was asked for: how many chat messages were refused since.
     refused: Option<u64>,
 }
@@ -54,7 +52,6 @@ impl Intake {
             progress,
             warned: HashMap::new(),
             warned_of_domain: false,
-            clock_check: ClockCheck::default(),
             refused: None,
         }
     }
@@ -130,11 +127,6 @@ impl Intake {
 
     fn chat(&mut self, now: Moment, index: usize, chat: ChatMessage) {
         self.health.message_processed(now);
-        let (room, _) = &self.rooms[index];
-        if let Some(verdict) = self.clock_check.judge(now, &chat) {
-            let key = format!("messages {}", room.token());
-            self.health.condition(now, Component::Clock, key, verdict.err(), None);
-        }
         if let Some(refused) = &mut self.refused {
             *refused += 1;
             self.health.message_ignored(Reason::Abandoned);

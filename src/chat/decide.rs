@@ -77,6 +77,19 @@ impl Decider {
         self.rules = rules;
     }
 
+    /// What a message's time tells of our clock, when that is news: it is right, or off and how.
+    pub fn judge_clock(
+        &mut self,
+        now: Moment,
+        room: &RoomName,
+        message: &ChatMessage,
+    ) -> Option<Result<(), String>> {
+        let started = our_start(now, self.started);
+        let room = self.rooms.entry(room.clone()).or_default();
+        let is_in_grace = room.duplicates.is_in_grace(now, &self.rules.config().context);
+        room.clock_check.judge(now, started, is_in_grace, message)
+    }
+
     /// What to do about a message.
     pub fn on_chat(
         &mut self,

@@ -22,6 +22,9 @@ const STALE: TimeDelta = TimeDelta::seconds(60);
 /// The same, while a robot that came back hands on what it missed.
 const STALE_IN_GRACE: TimeDelta = TimeDelta::seconds(90);
 
+/// How far ahead of our clock a time may be and still tell what is new.
+const AHEAD: TimeDelta = TimeDelta::seconds(60);
+
 /// What a room has heard lately, as far as repetitions are told by it. Ids and texts are kept as
 /// hashes, so that their length costs nothing.
 #[derive(Debug, Default)]
@@ -70,8 +73,10 @@ impl Duplicates {
             .grace(now, settings)
             .and_then(|grace| grace.newest_before)
             .is_some_and(|newest| time.is_some_and(|time| time <= newest));
-        // A clock ahead of ours must not make everything behind it look old.
-        self.newest = self.newest.max(time.map(|time| time.min(now.wall)));
+        // CyTube's clock may be a little ahead of ours; one that is far ahead must not make
+        // everything behind it look old.
+        let plausible = |time| if time - now.wall <= AHEAD { time } else { now.wall };
+        self.newest = self.newest.max(time.map(plausible));
         if is_known {
             Some("its id was here before")
         } else if is_recent {

@@ -1,6 +1,6 @@
 //! From an answer of a provider to lines that may be said in a room.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::config::{Formatting, Pattern};
 
@@ -72,7 +72,9 @@ fn self_references(name: &str) -> Option<[Regex; 2]> {
     let anywhere = format!(
         r"(?i)\b{{start-half}}(?:speaking\s+as|in\s+the\s+role\s+of|playing)\s+{name}\b{{end-half}},?\s*"
     );
-    Some([Regex::new(&at_start).ok()?, Regex::new(&anywhere).ok()?])
+    // However long the name is: the file that it stands in has a limit.
+    let compile = |pattern: &str| RegexBuilder::new(pattern).size_limit(usize::MAX).build().ok();
+    Some([compile(&at_start)?, compile(&anywhere)?])
 }
 
 #[cfg(test)]

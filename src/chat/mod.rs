@@ -36,4 +36,6 @@ pub mod triggers;
 pub mod validate;
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 pub mod testing;

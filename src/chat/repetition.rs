@@ -9,15 +9,18 @@ use crate::config::Validation as Settings;
 /// Answers kept of a room: the most that `validation.repetition_history_size` may ask for.
 const KEPT: usize = 50;
 
-/// An answer as it is compared: in lower case. It is what [`super::validate::check`] lets pass, so its
-/// length is bounded by `validation.max_length`.
+/// How much of an answer is compared, in characters: `validation.max_length` has no upper limit, and
+/// comparing takes the time of both lengths multiplied.
+const COMPARED: usize = 10_000;
+
+/// An answer as it is compared: its first 10,000 characters, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wording(Vec<char>);
 
 impl Wording {
     /// The wording of a whole answer.
     pub fn new(answer: &str) -> Self {
-        Self(answer.trim().to_lowercase().chars().collect())
+        Self(answer.trim().to_lowercase().chars().take(COMPARED).collect())
     }
 }
 
@@ -44,7 +47,7 @@ impl SentAnswers {
 /// in common, in order, by the length of both. Never when repetitions are not checked.
 ///
 /// Fifty answers of 2,000 characters take 2 to 4 milliseconds, those in other letters than Latin ones
-/// the longest.
+/// the longest; the longest that are compared, 25 times as much.
 pub fn repeats<'a>(
     settings: &Settings,
     answer: &Wording,
@@ -113,6 +116,13 @@ mod tests {
         assert!(heard(validation.clone(), &["first one", "second"], "first one"));
         assert!(!heard(validation, &["first one", "second", "3"], "first one"));
         assert!(!heard(json!({}), &[], "first one"));
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_very_long_answer_is_compared() {
+        let long = |end: &str| "a film ".repeat(COMPARED / 7 + 1) + &end.repeat(1_000_000);
+        assert!(heard(json!({"repetition_threshold": 1}), &[&long("x")], &long("y")));
+        assert_eq!(Wording::new(&long("x")).0.len(), COMPARED);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::clock::Moment;
 use crate::config::Config;
 use crate::names::Username;
 
+use super::clock_check::ClockCheck;
 use super::context::{Context, Line};
 use super::duplicates::Duplicates;
 use super::event::ChatMessage;
@@ -23,6 +24,7 @@ pub struct Room {
     pub(super) context: Context,
     pub(super) identity: Identity,
     pub(super) duplicates: Duplicates,
+    pub(super) clock_check: ClockCheck,
     pub(super) pause: Pause,
     pub(super) loop_guard: LoopGuard,
     pub(super) participation: Participation,

@@ -25,7 +25,7 @@ mod users;
 pub use providers::ProviderSpent;
 pub use saved::Saved;
 
-/// How many characters of plain English make a token, at least.
+/// How many letters and spaces of plain English make a token, at least.
 const CHARACTERS_A_TOKEN: usize = 3;
 
 /// A call that is about to be made.
@@ -260,11 +260,14 @@ impl Spend {
     }
 }
 
-/// How many tokens a text takes, rather too many than too few.
+/// How many tokens a text takes, rather too many than too few: digits, marks and anything beyond
+/// ASCII take more of them than words do.
 pub fn estimated_tokens(text: &str) -> u64 {
-    let plain = text.bytes().filter(u8::is_ascii).count();
-    let others = text.len() - plain;
-    (plain.div_ceil(CHARACTERS_A_TOKEN) + others.div_ceil(2)) as u64
+    let is_of_words = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b' ';
+    let of_words = text.bytes().filter(is_of_words).count();
+    let others = text.bytes().filter(|byte| !byte.is_ascii()).count();
+    let marks = text.len() - of_words - others;
+    (of_words.div_ceil(CHARACTERS_A_TOKEN) + marks + others.div_ceil(2)) as u64
 }
 
 fn within(limit: Reason, spent: u64, more: u64, most: Option<u64>) -> Result<(), Reason> {

@@ -1,5 +1,6 @@
 //! What makes the bot speak.
 
+mod literals;
 pub mod mention;
 mod phrase;
 pub mod words;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use kryten_testkit::world::{Builder, SOON, World};
@@ -205,5 +206,35 @@ async fn a_clock_that_is_set_back_after_the_start_silences_nobody() -> Result {
     let world = world().launch(|launch| clock::steppable(launch, 3_600)).start().await?;
     clock::step(&world.daemon, 0)?;
     world.ask("bob", "can you hear me?").await.context("after the clock was set back")?;
+    adds_up(&world).await
+}
+
+/// CyTube's clock is off, the robot's and ours are right.
+#[tokio::test]
+async fn messages_that_are_too_old_for_an_answer_by_cytubes_clock_are_not_met_with_silence_alone() -> Result {
+    let world = world().start().await?;
+    let room = &world.rooms[0];
+    let mention = |behind: i64, number: i64| {
+        let mut payload = kryten_testkit::chat::line("bob", &format!("Cynthia, what time is it, {number}?"));
+        payload["time"] = json!(Utc::now().timestamp_millis() - 1_000 * behind + number);
+        payload
+    };
+    let mark = world.recorder.mark();
+    for number in 0..6 {
+        world.robot.event(room, "chatmsg", mention(100, number)).await?;
+    }
+    let told = |beat: &kryten_testkit::Message| {
+        let clock = beat.text("/status/components/clock/message");
+        beat.text("/health") == "degraded"
+            && ["messages look 99 s old", "messages look 100 s old", "messages look 101 s old"]
+                .contains(&clock)
+    };
+    world.recorder.wait_since(mark, BEATS, SOON, told).await?;
+    world.wait_for_health(SOON, |health| health["ignored"]["stale"] == 6).await?;
+
+    let says = world.robot.says.mark();
+    world.robot.event(room, "chatmsg", mention(0, 7)).await?;
+    world.robot.wait_for_say(says, SOON, |_| true).await?;
+    world.wait_until("healthy", SOON).await?;
     adds_up(&world).await
 }

@@ -1,5 +1,8 @@
 //! Whatever people or the bus say: the daemon lives, and answers the next sane question.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use kryten_testkit::chat::{escape, line};
 use kryten_testkit::world::{BOT, SOON, World};
 use kryten_testkit::{Behaviour, Mark, Result};
@@ -86,6 +89,35 @@ async fn strange_texts_and_names_within_the_limit_are_answered_with_bounded_prom
     is_well(&world).await?;
     // One line in the log stays one line, whatever a name holds.
     assert!(world.daemon.log().all().iter().all(|line| !line.text.contains('\u{1b}')));
+    everything_said_is_clean(&world);
+    Ok(())
+}
+
+/// One character for a reader, 60 KB for us.
+#[tokio::test]
+async fn a_picture_with_thousands_of_joiners_holds_nobody_up() -> Result {
+    const HERE: &str = "Here I am, as ever.";
+    let world = World::of(BINARY).start().await?;
+    world.provider().always(Behaviour::Choose(Arc::new(|request| {
+        let is_asked = request.prompt().contains("are you still there");
+        if is_asked { Behaviour::answer(HERE) } else { Behaviour::AnswerAnew }
+    })));
+    let picture = format!("👩{}", "\u{200d}".repeat(20_000));
+    for _ in 0..3 {
+        world.mention("mallory", &picture).await?;
+    }
+    let (mark, asked) = (world.robot.says.mark(), Instant::now());
+    world.mention("a_friend", "are you still there?").await?;
+    world.robot.wait_for_say(mark, SOON, |said| said.text == HERE).await?;
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+
+    world.provider().always(Behaviour::AnswerAnew);
+    is_well(&world).await?;
+    let changes = world.daemon.log().all().into_iter().filter(|line| line.text.contains("health changed"));
+    let troubles: Vec<String> =
+        changes.map(|line| line.text).filter(|text| !text.contains("to=\"healthy\"")).collect();
+    assert_eq!(troubles, Vec::<String>::new());
     everything_said_is_clean(&world);
     Ok(())
 }

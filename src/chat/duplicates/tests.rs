@@ -102,6 +102,15 @@ fn before_anything_was_heard_a_robot_repeats_nothing() {
 }
 
 #[test]
+fn a_clock_that_is_a_little_ahead_of_ours_lets_no_repetition_through() {
+    let mut room = Room::new(json!({}));
+    room.repeats(10.0, &message(at(40.0), "bob", "newest"));
+    room.duplicates.reconnected(at(12.0), &room.settings);
+    assert!(room.repeats(13.0, &message(at(39.0), "ann", "old")));
+    assert!(!room.repeats(13.0, &message(at(43.0), "ann", "new")));
+}
+
+#[test]
 fn one_message_from_the_future_does_not_make_all_others_old() {
     let mut room = Room::new(json!({}));
     room.repeats(1.0, &message(at(1e6), "bob", "from the future"));

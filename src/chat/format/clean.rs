@@ -14,8 +14,8 @@ static EMOJI: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"[\p{Extended_Pictographic}\u{1F1E6}-\u{1F1FF}]|^[0-9#*]\u{FE0F}?\u{20E3}")
         .expect("a pattern of ours compiles")
 });
-static JOINED_EMOJI: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\u{200D}\p{Extended_Pictographic}").expect("a pattern of ours compiles"));
+static PICTURE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\p{Extended_Pictographic}").expect("a pattern of ours compiles"));
 
 const JOINER: char = '\u{200D}';
 const EMOJI_STYLE: char = '\u{FE0F}';
@@ -45,17 +45,23 @@ pub fn is_emoji(cluster: &str) -> bool {
 
 fn push_emoji(cluster: &str, spoken: &mut String) {
     let is_flag = cluster.starts_with(BLACK_FLAG);
-    for (at, character) in cluster.char_indices() {
+    let mut characters = cluster.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
         let stays = match character {
-            JOINER => at > 0 && JOINED_EMOJI.find(&cluster[at..]).is_some_and(|joined| joined.start() == 0),
+            // One cluster may hold any number of joiners: only the next character is looked at.
+            JOINER => at > 0 && characters.peek().is_some_and(|(_, next)| is_one(&PICTURE, *next)),
             EMOJI_STYLE => at > 0,
             _ if TAGS.contains(&character) => is_flag,
-            _ => !INVISIBLE.is_match(character.encode_utf8(&mut [0; 4])),
+            _ => !is_one(&INVISIBLE, character),
         };
         if stays {
             spoken.push(character);
         }
     }
+}
+
+fn is_one(kind: &Regex, character: char) -> bool {
+    kind.is_match(character.encode_utf8(&mut [0; 4]))
 }
 
 #[cfg(test)]
@@ -81,6 +87,8 @@ mod tests {
             ),
             ("🎬\u{e0041}", "🎬"),
             ("🎬\u{200d}\u{200d}", "🎬"),
+            ("🎬\u{200d}\u{200d}🎬", "🎬🎬"),
+            ("🎬\u{200d}a", "🎬a"),
             ("1\u{fe0f}\u{20e3}", "1\u{fe0f}\u{20e3}"),
             ("a\u{fe0f}b", "ab"),
             ("\u{200b}\u{202e}", ""),

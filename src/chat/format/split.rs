@@ -42,7 +42,7 @@ impl Splitter {
     fn pieces<'text>(&self, text: &'text str) -> Vec<&'text str> {
         let mut pieces = Vec::new();
         let mut rest = without_command(text);
-        while length(rest) > self.limit {
+        while beyond(rest, self.limit).is_some() {
             let (piece, after) = rest.split_at(self.cut(rest));
             pieces.push(piece);
             rest = without_command(after);
@@ -56,7 +56,9 @@ impl Splitter {
         let room = self.limit - length(&self.indicator);
         let mut fits = 0;
         let mut used = 0;
-        for (at, cluster) in text.grapheme_indices(true) {
+        // One cluster may be as long as the text: no more is looked at than can matter.
+        let begin = beyond(text, self.limit).map_or(text, |end| &text[..end]);
+        for (at, cluster) in begin.grapheme_indices(true) {
             used += length(cluster);
             if used > room {
                 break;
@@ -88,6 +90,18 @@ impl Splitter {
             .collect();
         without_command(&kept.split_whitespace().collect::<Vec<_>>().join(" ")).to_owned()
     }
+}
+
+/// Where a text's first character beyond the limit ends; none if the text is within it. Looks no
+/// further than that.
+fn beyond(text: &str, limit: usize) -> Option<usize> {
+    let mut used = 0;
+    text.char_indices()
+        .find(|(_, character)| {
+            used += character.len_utf16();
+            used > limit
+        })
+        .map(|(at, character)| at + character.len_utf8())
 }
 
 /// Length as CyTube measures it, in UTF-16 units: never less than the number of characters.

@@ -271,8 +271,17 @@ fn users_are_bounded_in_bytes_and_those_who_spent_most_are_kept() {
 
 #[test]
 fn texts_are_estimated_with_more_tokens_than_they_take() {
-    for (text, tokens) in [("", 0), ("abc", 1), ("abcd", 2), ("éé", 2), ("🎬", 2), ("Hello, how are you?", 7)]
-    {
+    for (text, tokens) in [
+        ("", 0),
+        ("abc", 1),
+        ("abcd", 2),
+        ("éé", 2),
+        ("🎬", 2),
+        ("Hello, how are you?", 8),
+        ("3.14159", 7),
+        ("{\"a\":[1,2]}", 11),
+        ("\n\t!!", 4),
+    ] {
         assert_eq!(estimated_tokens(text), tokens, "{text}");
     }
 }

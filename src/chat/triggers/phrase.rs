@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::chat::html::collapse;
 
@@ -41,7 +41,9 @@ impl Phrase {
     fn with_tail(&self) -> Option<&Regex> {
         let compile = || {
             let escaped = regex::escape(&self.text);
-            Regex::new(&format!(r"(?i)\b{{start-half}}{escaped}\b{{end-half}}[,.:;!?]?\s*")).ok()
+            let pattern = format!(r"(?i)\b{{start-half}}{escaped}\b{{end-half}}[,.:;!?]?\s*");
+            // Never too large: what stands in a message, or may, is bounded by its length.
+            RegexBuilder::new(&pattern).size_limit(usize::MAX).build().ok()
         };
         self.with_tail.get_or_init(compile).as_ref()
     }

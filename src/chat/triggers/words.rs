@@ -1,12 +1,11 @@
 //! Words that may make the bot speak without being asked.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 use regex::RegexSet;
 
+use super::literals::{Literals, folded};
 use super::phrase::Phrase;
 use super::{Found, OwnLimits, Trigger, TriggerKind};
 use crate::chat::html::collapse;
@@ -20,7 +19,7 @@ use crate::outcome::Reason;
 #[derive(Debug)]
 pub struct TriggerWords {
     triggers: Vec<Word>,
-    patterns: Option<AhoCorasick>,
+    patterns: Literals,
     /// For each pattern of the automaton, where it stands in the triggers.
     owners_of_patterns: Vec<Vec<Place>>,
     regexes: RegexSet,
@@ -76,7 +75,7 @@ impl TriggerWords {
                 }
             }
         }
-        let patterns = AhoCorasick::builder().ascii_case_insensitive(true).build(&sources).ok();
+        let patterns = Literals::new(sources.iter().map(String::as_str));
         let (regexes, owners_of_regexes) = match RegexSet::new(plain.iter().map(|(source, _)| source)) {
             Ok(set) => (set, plain.iter().map(|(_, place)| *place).collect()),
             // Too many for one automaton.
@@ -112,14 +111,8 @@ impl TriggerWords {
     /// Every pattern that is found; those of one trigger may be many.
     fn found_in(&self, text: &str) -> Vec<Place> {
         let mut found = Vec::new();
-        if let Some(patterns) = self.patterns.as_ref().filter(|_| !self.owners_of_patterns.is_empty()) {
-            let mut seen = HashSet::new();
-            for pattern in patterns.find_overlapping_iter(&*folded(text)) {
-                let id = pattern.pattern().as_usize();
-                if seen.insert(id) {
-                    found.extend_from_slice(&self.owners_of_patterns[id]);
-                }
-            }
+        for number in self.patterns.contained_in(text) {
+            found.extend_from_slice(&self.owners_of_patterns[number]);
         }
         if !self.owners_of_regexes.is_empty() {
             found.extend(self.regexes.matches(text).into_iter().map(|id| self.owners_of_regexes[id]));
@@ -157,15 +150,6 @@ impl Word {
         let cleaned = if cleaned.is_empty() { text.to_owned() } else { cleaned };
         Found { trigger: self.trigger.clone(), cleaned, limits: Some(self.limits) }
     }
-}
-
-/// Lower case, letter by letter. Plain ASCII is left to the automaton, which takes any case of it.
-fn folded(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
-        return Cow::Borrowed(text);
-    }
-    let fold = |letter| if letter == 'ς' { 'σ' } else { letter };
-    Cow::Owned(text.chars().flat_map(char::to_lowercase).map(fold).collect())
 }
 
 #[cfg(test)]
