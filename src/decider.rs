@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tracing::{debug, error, info};
 
@@ -22,6 +22,7 @@ use crate::chat::decide::changes::MediaChanged;
 use crate::chat::decisions::{Decisions, Entry};
 use crate::chat::event::ChatMessage;
 use crate::chat::event::change::RoomChange;
+use crate::chat::pause::PausedRooms;
 use crate::chat::plan::{Decision, Silence};
 use crate::clock::Clock;
 use crate::health::{Component, HealthMonitor, Progress};
@@ -42,6 +43,8 @@ pub use queue::{NotTaken, RoomInput, RoomQueue};
 pub struct DeciderLoop {
     decider: Decider,
     decisions: Decisions,
+    /// Told to whoever speaks: a pause holds for replies under way too.
+    paused: watch::Sender<PausedRooms>,
     in_force: InForce,
     spend: SpendBook,
     notes: mpsc::Receiver<Note>,
@@ -66,7 +69,7 @@ impl DeciderLoop {
         health: HealthMonitor,
         memory: MediaMemoryHandle,
     ) -> (Self, DeciderHandle, Vec<(RoomName, RoomQueue)>) {
-        let (handle, notes) = DeciderHandle::new();
+        let (handle, notes, paused) = DeciderHandle::new();
         let mut queues = SelectAll::new();
         let mut senders = Vec::new();
         let rules = in_force.borrow_and_update().clone();
@@ -81,6 +84,7 @@ impl DeciderLoop {
         let decider = Self {
             decider,
             decisions: Decisions::default(),
+            paused,
             in_force,
             spend,
             notes,
@@ -104,6 +108,7 @@ impl DeciderLoop {
     /// Decides until a stop is asked for, then waits for the replies in hand: each ends by itself,
     /// at the latest when it is told to give up.
     pub async fn run(mut self, mut tools: ReplyTools, shutdown: Shutdown) {
+        self.tell_paused();
         loop {
             self.progress.end();
             tokio::select! {
@@ -167,7 +172,10 @@ impl DeciderLoop {
             Note::Said(room, text) => self.decider.sent_text(now, &room, &text),
             Note::OwnName(room, name) => self.decider.own_name(&room, name),
             Note::RobotBack(room) => self.decider.robot_reconnected(now, &room),
-            Note::Operate(operation) => operation(now, &mut self.decider, &mut self.decisions),
+            Note::Operate(operation) => {
+                operation(now, &mut self.decider, &mut self.decisions);
+                self.tell_paused();
+            }
             Note::State(room, state) => {
                 if let Some(memory) = self.decider.load_state(now, &room, state) {
                     self.memory.remember(room, memory);
@@ -178,6 +186,12 @@ impl DeciderLoop {
                 let _ = begun.send(());
             }
         }
+    }
+
+    fn tell_paused(&self) {
+        let paused = self.decider.paused(self.clock.now()).map(|(room, pause)| (room.clone(), pause));
+        let now = PausedRooms(paused.collect());
+        self.paused.send_if_modified(|before| std::mem::replace(before, now.clone()) != now);
     }
 
     /// Decides by what is in force now; what is remembered stays, and replies under way end as they

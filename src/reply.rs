@@ -18,6 +18,7 @@ use crate::chat::{answer, format};
 use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::context_log::{Context, ContextLog};
+use crate::decider::DeciderHandle;
 use crate::llm::{Answer, GaveUp, Request, Router};
 use crate::names::RoomName;
 use crate::outbox::{OutboxHandle, Words};
@@ -40,6 +41,8 @@ pub struct ReplyTools {
     pub bus: Bus,
     /// Who is asked.
     pub router: Router,
+    /// Who knows which rooms are paused.
+    pub decider: DeciderHandle,
     /// Where the lines go, by room.
     pub outboxes: Arc<HashMap<RoomName, OutboxHandle>>,
     /// Ends the waiting for providers; the outboxes hear it themselves.
@@ -82,7 +85,15 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
     let prompt = course.prompt.insert(prompt(plan, tools).await?);
     let request = request(plan, prompt);
     let ask = tools.router.ask(&request, config.handler_timeout);
-    let answer = match tools.give_up.run_until_cancelled(ask).await {
+    let asked = tokio::select! {
+        biased;
+        // A pause is silence at once: a call under way is not waited for, and no further one is made.
+        () = tools.decider.until_paused(tools.clock, &plan.room) => {
+            return Err(ReplyOutcome::Silenced(Reason::Paused));
+        }
+        asked = tools.give_up.run_until_cancelled(ask) => asked,
+    };
+    let answer = match asked {
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
         Some(Err(GaveUp::Spent(limit))) => return Err(ReplyOutcome::Silenced(limit)),

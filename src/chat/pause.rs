@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::names::RoomName;
 
 /// Whether and until when a room is paused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,6 +44,17 @@ impl Pause {
     }
 }
 
+/// The rooms that are paused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PausedRooms(pub Vec<(RoomName, Pause)>);
+
+impl PausedRooms {
+    /// Whether a room is one of them.
+    pub fn hold(&self, now: Moment, room: &RoomName) -> bool {
+        self.0.iter().any(|(paused, pause)| paused == room && pause.is_on(now))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +71,14 @@ mod tests {
             assert_eq!((pause.is_on(at(second)), &*pause.in_words(at(second))), (is_on, words));
         }
         assert!(Pause::begin(at(5.0), Some(Duration::MAX)).is_on(at(1e9)));
+    }
+
+    #[test]
+    fn a_room_is_held_as_long_as_its_own_pause_lasts() {
+        let [one, two] = ["One", "Two"].map(|channel| RoomName::new("cytu.be", channel).expect("a room"));
+        let paused = PausedRooms(vec![(one.clone(), Pause::begin(at(5.0), Some(Duration::from_secs(10))))]);
+        assert!(paused.hold(at(14.0), &one));
+        assert!(!paused.hold(at(15.0), &one));
+        assert!(!paused.hold(at(14.0), &two));
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::chat::decide::Decider;
 use crate::chat::decisions::Decisions;
+use crate::chat::pause::PausedRooms;
 use crate::chat::stored::StoredState;
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::names::{RoomName, Username};
 
 /// Notes that may wait.
@@ -38,13 +39,29 @@ type Operation = Box<dyn FnOnce(Moment, &mut Decider, &mut Decisions) + Send>;
 #[derive(Clone)]
 pub struct DeciderHandle {
     notes: mpsc::Sender<Note>,
+    paused: watch::Receiver<PausedRooms>,
 }
 
 impl DeciderHandle {
-    /// A handle, and where its notes come out.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Note>) {
+    /// A handle, where its notes come out, and where it is told which rooms are paused.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Note>, watch::Sender<PausedRooms>) {
         let (notes, received) = mpsc::channel(WAITING);
-        (Self { notes }, received)
+        let (tell, paused) = watch::channel(PausedRooms::default());
+        (Self { notes, paused }, received, tell)
+    }
+
+    /// Whether a room is paused now.
+    pub fn is_paused(&self, now: Moment, room: &RoomName) -> bool {
+        self.paused.borrow().hold(now, room)
+    }
+
+    /// Returns once a room is paused.
+    pub async fn until_paused(&self, clock: Clock, room: &RoomName) {
+        let mut paused = self.paused.clone();
+        if paused.wait_for(|paused| paused.hold(clock.now(), room)).await.is_err() {
+            // The decider has ended; nobody can pause any more.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// How long the decider takes to answer; none when it doesn't within `patience`.

@@ -21,6 +21,8 @@ pub enum LineOutcome {
     Failed,
     /// It waited too long.
     Stale,
+    /// An operator paused the room before it was said.
+    Paused,
     /// Given up at shutdown before it was said.
     Abandoned,
 }
@@ -219,11 +221,11 @@ impl Lines {
         }
     }
 
-    /// Gives up every line that waits. Returns how many.
-    pub fn abandon(&mut self) -> usize {
+    /// Ends every line that waits with this outcome, unsaid. Returns how many.
+    pub fn end_waiting(&mut self, outcome: LineOutcome) -> usize {
         let count = self.waiting.len();
         while let Some(line) = self.waiting.pop_front() {
-            self.settle(&line, LineOutcome::Abandoned);
+            self.settle(&line, outcome);
         }
         count
     }
@@ -234,7 +236,7 @@ impl Lines {
 fn severity(outcome: LineOutcome) -> u8 {
     match outcome {
         LineOutcome::Sent => 0,
-        LineOutcome::Stale => 1,
+        LineOutcome::Stale | LineOutcome::Paused => 1,
         LineOutcome::Abandoned => 2,
         LineOutcome::InDoubt => 3,
         LineOutcome::Failed => 4,
@@ -247,6 +249,8 @@ fn reply_outcome(worst: LineOutcome, has_begun: bool) -> ReplyOutcome {
         LineOutcome::Sent => ReplyOutcome::Sent,
         LineOutcome::Stale if has_begun => ReplyOutcome::Failed(Reason::Stale),
         LineOutcome::Stale => ReplyOutcome::Silenced(Reason::Stale),
+        // The operator wanted it so, also in the middle of a reply.
+        LineOutcome::Paused => ReplyOutcome::Silenced(Reason::Paused),
         LineOutcome::Abandoned => ReplyOutcome::Abandoned,
         LineOutcome::InDoubt => ReplyOutcome::InDoubt,
         LineOutcome::Failed => ReplyOutcome::Failed(Reason::SendFailed),

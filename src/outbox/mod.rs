@@ -29,7 +29,7 @@ use crate::robot::RoomRobot;
 use crate::settings::InForce;
 use before::Verdict;
 use ears::Ears;
-use line::{Batch, Lines};
+use line::{Batch, LineOutcome, Lines};
 use sending::Answers;
 
 pub use before::Words;
@@ -141,8 +141,14 @@ impl Outbox {
 
     /// The first line's turn has come.
     fn take_turn(&mut self, answers: &mut Answers) {
+        let now = self.tools.clock.now();
+        if self.tools.decider.is_paused(now, &self.room) {
+            let lines = self.lines.end_waiting(LineOutcome::Paused);
+            info!(room = %self.room, lines, "the room is paused: what waited is not said");
+            return;
+        }
         let rules = self.tools.in_force.borrow().clone();
-        match self.lines.judge(self.tools.clock.now().elapsed, &rules.config().validation) {
+        match self.lines.judge(now.elapsed, &rules.config().validation) {
             Verdict::Say => answers.extend(self.lines.pop().map(|line| self.say(line))),
             Verdict::Wait => self.one_at_a_time = true,
             Verdict::Reject(outcome) => self.lines.reject(outcome),
@@ -179,7 +185,7 @@ impl Outbox {
         while let Ok(batch) = self.batches.try_recv() {
             self.lines.push(batch);
         }
-        let abandoned = self.lines.abandon();
+        let abandoned = self.lines.end_waiting(LineOutcome::Abandoned);
         let in_doubt = answers.len();
         drop(answers);
         (0..in_doubt).for_each(|_| self.tools.health.line(LineFate::InDoubt));

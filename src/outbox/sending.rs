@@ -131,7 +131,7 @@ impl Outbox {
             LineOutcome::InDoubt => Some(LineFate::InDoubt),
             LineOutcome::Failed => Some(LineFate::Failed),
             // It was not handed over.
-            LineOutcome::Stale | LineOutcome::Abandoned => None,
+            LineOutcome::Stale | LineOutcome::Paused | LineOutcome::Abandoned => None,
         };
         if let Some(fate) = fate {
             self.tools.health.line(fate);

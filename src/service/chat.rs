@@ -90,6 +90,7 @@ impl Chat {
             contexts: contexts.clone(),
             bus: bus.clone(),
             router,
+            decider: decider.clone(),
             outboxes: Arc::new(handles),
             give_up: shutdown.give_up.clone(),
         };

@@ -71,15 +71,33 @@ async fn a_pause_outlives_a_reload_and_a_kill() -> Result {
 }
 
 #[tokio::test]
-async fn a_reply_that_is_under_way_when_the_room_is_paused_goes_out() -> Result {
+async fn a_reply_under_way_is_not_said_in_a_room_that_is_paused_meanwhile() -> Result {
     let world = World::of(BINARY).start().await?;
     world.provider().always(Behaviour::Hold("Here is the answer to that.".to_owned()));
-    let mark = world.robot.says.mark();
     world.mention("bob", "one").await?;
     world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
     data(&world, json!({"command": "chat.pause"})).await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["paused"] == 1).await?;
+    data(&world, json!({"command": "chat.resume"})).await?;
     world.provider().release();
-    world.robot.wait_for_say(mark, SOON, |_| true).await?;
+    world.provider().always(Behaviour::AnswerAnew);
+    world.ask("eve", "two").await?;
+    let says = world.robot.says.since(Mark::START);
+    assert!(says.iter().all(|said| !said.text.contains("the answer to that")), "{says:?}");
     assert_eq!(world.ledger().await?["sent"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lines_that_wait_when_their_room_is_paused_are_not_said() -> Result {
+    let slowly = json!({"message_processing": {"split_delay_seconds": 2}});
+    let world = World::of(BINARY).config(slowly).start().await?;
+    let long = (0..40).map(|number| format!("This is sentence number {number}. ")).collect::<String>();
+    world.provider().always(Behaviour::answer(long.trim()));
+    world.ask("bob", "tell me everything").await?;
+    data(&world, json!({"command": "chat.pause"})).await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["paused"] == 1).await?;
+    assert_eq!(world.robot.says.since(Mark::START).len(), 1, "only what was out before");
+    world.ledger().await?;
     Ok(())
 }

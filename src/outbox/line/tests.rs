@@ -120,7 +120,7 @@ fn giving_up_abandons_what_waits_but_not_what_was_said() {
     let mut lines = Lines::default();
     let mut end = push(&mut lines, &["said", "waits"], 0);
     let said = say(&mut lines, 1);
-    assert_eq!(lines.abandon(), 1);
+    assert_eq!(lines.end_waiting(LineOutcome::Abandoned), 1);
     assert!(end.try_recv().is_err());
     lines.settle(&said, LineOutcome::Sent);
     assert_eq!(end.try_recv().map(|end| end.outcome), Ok(ReplyOutcome::Abandoned));
@@ -204,7 +204,7 @@ fn an_answer_that_was_never_said_may_be_said_later() {
     let _stale = push(&mut lines, &["the same"], 0);
     lines.drop_stale(at(60), at(60));
     let _given_up = push(&mut lines, &["the same"], 60);
-    lines.abandon();
+    lines.end_waiting(LineOutcome::Abandoned);
     let _said = push(&mut lines, &["the same"], 70);
     assert_eq!(judge(&lines, 70), Verdict::Say);
 }
