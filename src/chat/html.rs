@@ -13,6 +13,18 @@ pub fn readable(html: &str) -> Cow<'_, str> {
     Cow::Owned(collapse(&decoded).into_owned())
 }
 
+/// One space for each run of white space, also at the ends.
+pub fn with_single_spaces(text: &str) -> String {
+    let mut after_space = false;
+    let single = |letter: char| {
+        let is_space = letter.is_whitespace();
+        let stays = !(is_space && after_space);
+        after_space = is_space;
+        stays.then_some(if is_space { ' ' } else { letter })
+    };
+    text.chars().filter_map(single).collect()
+}
+
 /// One space for each run of white space, none at the ends.
 pub fn collapse(text: &str) -> Cow<'_, str> {
     let trimmed = text.trim();
@@ -169,6 +181,13 @@ mod tests {
     }
 
     #[test]
+    fn single_spaces_stay_at_the_ends() {
+        for (text, expected) in [("a \t b", "a b"), (" \n a  ", " a "), ("a", "a"), ("   ", " "), ("", "")] {
+            assert_eq!(with_single_spaces(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
     fn hostile_markup_takes_linear_time() {
         for piece in ["<a ", "<", "<!--", "<img title=\"", "&", "&#", "<img =", "<img a=b "] {
             let html = piece.repeat(300_000 / piece.len());
@@ -183,6 +202,8 @@ mod tests {
         fn any_text_is_read_without_panic_and_comes_out_collapsed(html in "[ -~\u{a0}\u{301}é<>&;#=\"'/!]{0,60}") {
             let text = readable(&html).into_owned();
             prop_assert_eq!(collapse(&text), &*text);
+            let single = with_single_spaces(&html);
+            prop_assert_eq!(collapse(&html), single.trim());
         }
     }
 }

@@ -52,10 +52,10 @@ async fn the_most_urgent_trigger_whose_chance_falls_right_fires() -> Result {
     let world = world(json!({ "triggers": triggers })).start().await?;
     let table = [
         ("I want PopCorn, please", "snack", 8, "I want please"),
-        ("peanuts or peanut?", "snack", 8, "peanuts or"),
+        ("peanuts or peanut?", "snack", 8, "peanuts or "),
         ("a film of 1986, I think", "year", 2, "a film of , I think"),
         ("popcorn in 1986", "snack", 8, "in 1986"),
-        ("this is the end", "behind", 1, "this is the"),
+        ("this is the end", "behind", 1, "this is the "),
         ("popcorn", "snack", 8, "popcorn"),
         ("Cynthia, popcorn?", "cynthia", 10, "popcorn"),
     ];

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::chat::html::collapse;
+use crate::chat::html::with_single_spaces;
 
 /// A name or a trigger's pattern. It is compiled when it is first needed: of a thousand triggers
 /// few ever fire.
@@ -32,10 +32,10 @@ impl Phrase {
     }
 
     /// The text without it wherever it is a whole word, each with one mark and the spaces behind it,
-    /// and with single spaces.
+    /// and with single spaces; one may be left at an end.
     pub fn removed_from(&self, text: &str) -> String {
         let Some(phrase) = self.with_tail() else { return text.to_owned() };
-        collapse(&phrase.replace_all(text, "")).into_owned()
+        with_single_spaces(&phrase.replace_all(text, ""))
     }
 
     fn with_tail(&self) -> Option<&Regex> {

@@ -8,7 +8,7 @@ use regex::RegexSet;
 use super::literals::{Literals, folded};
 use super::phrase::Phrase;
 use super::{Found, OwnLimits, Trigger, TriggerKind};
-use crate::chat::html::collapse;
+use crate::chat::html::with_single_spaces;
 use crate::chat::trace::Trace;
 use crate::config::{self, Pattern};
 use crate::outcome::Reason;
@@ -143,11 +143,11 @@ impl Word {
 
     fn fired(&self, place: Place, text: &str) -> Found {
         let cleaned = if place.is_regex {
-            collapse(&self.regexes[place.index].remove_all(text)).into_owned()
+            with_single_spaces(&self.regexes[place.index].remove_all(text))
         } else {
             self.patterns[place.index].removed_from(text)
         };
-        let cleaned = if cleaned.is_empty() { text.to_owned() } else { cleaned };
+        let cleaned = if cleaned.trim().is_empty() { text.to_owned() } else { cleaned };
         Found { trigger: self.trigger.clone(), cleaned, limits: Some(self.limits) }
     }
 }
