@@ -112,6 +112,13 @@ impl ProviderState {
         self.tokens
     }
 
+    /// Counts the calls of another state too, and what they have cost.
+    pub fn add_totals(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.failed_calls += other.failed_calls;
+        self.tokens.add(other.tokens);
+    }
+
     /// A call was answered, at the cost of `tokens` if it says so.
     pub fn answered(&mut self, latency: Duration, tokens: Option<Tokens>) -> News {
         self.last_latency = Some(latency);

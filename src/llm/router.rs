@@ -13,7 +13,7 @@ use super::plan::Candidate;
 use super::provider::ProviderState;
 use super::secrets::Secrets;
 use super::{Answer, GaveUp, Request};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::config::{Config, ProviderConfig, RetryStrategy};
 use crate::health::HealthMonitor;
 use crate::names::ProviderName;
@@ -29,8 +29,6 @@ pub struct Router(Arc<Inner>);
 struct Inner {
     /// The usable ones in the order of asking, each with its place among the states.
     endpoints: Vec<(usize, Endpoint)>,
-    /// The others, each with why.
-    unusable: Vec<String>,
     strategy: RetryStrategy,
     shared: Arc<Shared>,
     client: Arc<LazyClient>,
@@ -70,7 +68,7 @@ impl Router {
         let mut endpoints = Vec::new();
         for provider in order(&config.llm_providers, &config.default_provider_priority) {
             match Endpoint::new(provider, secrets.clone()) {
-                Ok(endpoint) => endpoints.push((shared.place(config, &provider.name), endpoint)),
+                Ok(endpoint) => endpoints.push((shared.place(config, provider), endpoint)),
                 Err(reason) => unusable.push(format!("{}: {reason}", provider.name)),
             }
         }
@@ -79,14 +77,13 @@ impl Router {
         let inner = Inner {
             client: client.unwrap_or_else(|| Arc::new(LazyClient::new(is_encrypted))),
             endpoints,
-            unusable,
             strategy: config.retry_strategy.clone(),
             shared,
             spend,
             health,
             clock,
         };
-        inner.report_usable(inner.clock.now(), &inner.known().states);
+        inner.come_into_force(unusable);
         Self(Arc::new(inner))
     }
 
@@ -103,7 +100,7 @@ impl Router {
     /// What is known of each usable provider, in the order of asking.
     pub fn states(&self) -> Vec<ProviderState> {
         let known = self.0.known();
-        self.0.endpoints.iter().map(|(place, _)| known.states[*place].clone()).collect()
+        self.0.places().map(|place| known.with_totals(place)).collect()
     }
 
     /// Shows people what is known of the providers, also after a change of the configuration.
@@ -146,23 +143,30 @@ impl Inner {
         &found.expect("plans are made of our own endpoints").1
     }
 
-    fn report_usable(&self, now: Moment, states: &[ProviderState]) {
-        let mut own = self.endpoints.iter().map(|(place, _)| &states[*place]);
-        let usable = if self.endpoints.is_empty() {
-            Err(format!("no provider can be used: {}", self.unusable.join("; ")))
-        } else if own.all(|state| !state.breaker.is_closed()) {
-            Err("all circuit breakers are open".to_owned())
-        } else {
-            Ok(())
-        };
-        self.health.providers_usable(now, usable);
+    /// From now on it is our providers that health is told of, whoever asks them.
+    fn come_into_force(&self, unusable: Vec<String>) {
+        let mut known = self.known();
+        known.in_force = self.places().collect();
+        known.unusable = unusable;
+        let now = self.clock.now();
+        for state in self.places().map(|place| &known.states[place]) {
+            self.health.provider_status(now, state.name(), state.status());
+        }
+        self.health.providers_usable(now, known.usable());
+    }
+
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.endpoints.iter().map(|(place, _)| *place)
     }
 
     fn gave_up(&self, request: &Request, gave_up: GaveUp) -> GaveUp {
         if let GaveUp::Exhausted(_) = gave_up {
             // Under the lock, so that a success can't slip in between the moment and the report.
-            let _known = self.known();
-            self.health.providers_exhausted(self.clock.now());
+            let known = self.known();
+            // One that began before a change of the configuration may not have asked everybody of now.
+            if known.in_force.iter().all(|provider| self.places().any(|own| own == *provider)) {
+                self.health.providers_exhausted(self.clock.now());
+            }
         }
         let correlation_id = &request.correlation_id;
         match gave_up {

@@ -153,6 +153,32 @@ async fn other_limits_hold_from_the_next_call_on_and_what_was_spent_stays() {
 }
 
 #[tokio::test]
+async fn no_other_limits_change_a_sum_and_calls_under_way_are_settled_as_ever() {
+    let life = Life::new(json!({"max_calls_per_day": 100, "max_tokens_per_user_per_day": 1_000}));
+    let book = SpendBook::blank(&life.config(), Clock::start());
+    let [bob, eve] = ["bob", "eve"].map(Username::new);
+    for user in [&bob, &eve, &bob] {
+        let open_call = book.reserve(Call { user: Some(user), ..call(10) }).await.expect("within the limit");
+        open_call.settle(Usage::Known { prompt: 3, completion: 4 });
+    }
+    let under_way = book.reserve(Call { user: Some(&eve), ..call(100) }).await.expect("within the limit");
+    let sums = || format!("{:?}", book.inner.lock().spend);
+    let before = sums();
+    for limits in [
+        json!({}),
+        json!({"max_calls_per_day": 1}),
+        json!({"max_tokens_per_day": 1}),
+        json!({"max_tokens_per_user_per_day": 1}),
+    ] {
+        book.adopt(&config(json!({"spend": limits})).spend);
+        assert_eq!(sums(), before, "{limits}");
+    }
+    under_way.settle(Usage::Known { prompt: 5, completion: 6 });
+    let spent = book.view().of_provider(book.inner.clock.now(), call(0).provider);
+    assert_eq!((spent.calls, spent.prompt_tokens, spent.completion_tokens), (4, 14, 18));
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_book_is_set_aside_and_counting_begins_at_zero() {
     for text in ["", "{", "null", "[1]", "{\"calls\": -1}", "{\"calls\": 1e400}", "\u{0}\u{0}\u{0}"] {
         let life = Life::new(json!({"max_calls_per_day": 1}));

@@ -168,11 +168,15 @@ impl Inner {
             Ok(completion) => state.answered(latency, completion.tokens),
             Err(failure) => state.failed(now, latency, failure, &attempt.request.correlation_id, probe),
         };
-        self.health.provider_status(now, state.name(), state.status());
-        if result.is_ok() {
-            self.health.request_succeeded(now);
+        let (name, status) = (state.name().clone(), state.status());
+        // What is no longer configured tells nothing of what is.
+        if known.in_force.contains(&provider) {
+            self.health.provider_status(now, &name, status);
+            if result.is_ok() {
+                self.health.request_succeeded(now);
+            }
+            self.health.providers_usable(now, known.usable());
         }
-        self.report_usable(now, &known.states);
         drop(known);
         attempt.log(&endpoint.config().name, latency, result, news);
     }
