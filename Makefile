@@ -73,7 +73,7 @@ target/release/kryten-llm: $(shell find src -name '*.rs') Cargo.toml Cargo.lock
 install: $(BINARY) ## Install the binary, the unit, the docs; a config where there is none (DESTDIR, PREFIX)
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/kryten-llm
 	install -d $(dir $(UNIT)) $(dir $(USERS)) $(dir $(ROTATION)) $(DOCS)
-	install -d -m 750 $(dir $(CONFIG))
+	test -d $(dir $(CONFIG)) || install -d -m 750 $(dir $(CONFIG))
 	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/usr/share/|$(PREFIX)/share/|; s|/etc/kryten-llm|$(SYSCONFDIR)/kryten-llm|' \
 		packaging/kryten-llm.service | install -m 644 /dev/stdin $(UNIT)
 	install -m 644 packaging/kryten-llm.sysusers $(USERS)
@@ -87,6 +87,12 @@ install: $(BINARY) ## Install the binary, the unit, the docs; a config where the
 	@# The service may write only to its own folders, so these are named.
 	test -e $(CONFIG) || sed 's|"logs/llm-responses.jsonl"|"/var/log/kryten-llm/responses.jsonl"|; s|"state_dir": "state"|"state_dir": "/var/lib/kryten-llm"|' \
 		config.example.json | install -m 640 /dev/stdin $(CONFIG)
+	@# Into this very machine: the service's user, who may read what nobody else but root may.
+	if test -z "$(DESTDIR)" -a "$$(id -u)" = 0; then \
+		systemd-sysusers $(USERS); \
+		find $(dir $(CONFIG)) $(CONFIG) -maxdepth 0 -group root -exec chgrp kryten-llm {} +; \
+		if test -d /run/systemd/system; then systemctl daemon-reload; fi; \
+	fi
 
 uninstall: ## Remove what `make install` installed; config, state and logs stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/kryten-llm $(UNIT) $(USERS) $(ROTATION)

@@ -42,15 +42,22 @@ impl StateFile {
         Ok(Some(serde_json::from_slice(&bytes)?))
     }
 
-    /// Puts the file out of the way under another name, for somebody to look at: it holds something
-    /// else than we write. An older one there is replaced.
+    /// What was written last; none when nothing was. A file that holds something else than we write is
+    /// put out of the way under another name, for somebody to look at; an older one there is replaced.
     ///
     /// # Errors
-    /// When it can't be renamed; it stays where it is.
-    pub fn set_aside(&self) -> io::Result<PathBuf> {
+    /// When the file can't be read, or holds something else: why, and where it is by now.
+    pub fn read_or_set_aside<T: DeserializeOwned>(&self) -> Result<Option<T>, String> {
+        let error = match self.read() {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
         let aside = self.path.with_extension("broken");
-        fs::rename(&self.path, &aside)?;
-        Ok(aside)
+        let is_broken = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
+        if is_broken && fs::rename(&self.path, &aside).is_ok() {
+            return Err(format!("{error}; it was set aside as {}", aside.display()));
+        }
+        Err(error.to_string())
     }
 
     /// Replaces what was written. Whatever happens meanwhile, the file holds the old or the new text.
@@ -96,8 +103,9 @@ mod tests {
         for text in ["", "{", "\"text\""] {
             fs::write(file.path(), text).expect("written");
             assert!(file.read::<Vec<u8>>().is_err(), "{text}");
-            let aside = file.set_aside().expect("set aside");
-            assert_eq!(fs::read_to_string(aside).expect("read"), text);
+            let error = file.read_or_set_aside::<Vec<u8>>().expect_err("something else");
+            assert!(error.ends_with("spend.broken"), "{error}");
+            assert_eq!(fs::read_to_string(folder.path().join("spend.broken")).expect("read"), text);
             assert!(matches!(file.read::<Vec<u8>>(), Ok(None)));
         }
     }

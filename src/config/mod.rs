@@ -11,6 +11,7 @@ mod chat_limits;
 mod context;
 mod environment;
 mod fields;
+mod fixed;
 mod legacy;
 mod load;
 mod nats;
@@ -40,6 +41,7 @@ pub use answers::{
 };
 pub use chat_limits::{LoopGuard, MessageWindow, RateLimits, SpamDetection, Spend};
 pub use context::Context;
+pub use fixed::is_fixed;
 pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_written};
 pub use nats::NatsConfig;
 pub use operations::{

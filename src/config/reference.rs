@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::fixed::is_fixed;
 use super::schema::{description, within};
 use super::survey::{Field, Kind, Range, survey};
 
@@ -15,6 +16,8 @@ Every field of `config.json`. Written by `make docs` from the code that reads it
 `${NAME}` in a text, and without quotes in place of a number or boolean, is replaced by an environment
 variable. Numbers and booleans may also be texts (`\"28287\"`, `\"yes\"`). Keys that begin with `_` are comments.
 A default of `required` must be given. `[]` stands for the entries of a list, `NAME` for a name of your choice.
+
+The service reads the file at its start and again on SIGHUP. What is marked *(restart)* it takes up at its start alone.
 
 `kryten-llm check-config` says whether a file can be used. Editors say it while you write, by the JSON Schema
 that `kryten-llm config-schema` prints: put it beside your file and name it there, as
@@ -74,7 +77,8 @@ fn push_table<'f>(
         let path = field.path.trim_start_matches("[\"").trim_end_matches("\"]");
         let may_be = cell(&may_be(field, fields));
         let meaning = cell(description(&field.path).unwrap_or_default());
-        let _ = writeln!(text, "| `{path}` | {} | {may_be} | {meaning} |", cell(&default(field)));
+        let mark = if is_fixed(&field.path) && !field.is_outdated { " *(restart)*" } else { "" };
+        let _ = writeln!(text, "| `{path}` | {} | {may_be} | {meaning}{mark} |", cell(&default(field)));
     }
 }
 
@@ -161,6 +165,23 @@ mod tests {
             let rows = reference.lines().filter(|line| line.starts_with(&format!("| `{path}` |"))).count();
             let is_heading = reference.contains(&format!("\n## `{path}`\n"));
             assert!(rows == 1 || (rows == 0 && is_heading), "{path}: {rows}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_restart_takes_up_is_marked() {
+        let reference = reference();
+        let is_marked = |path: &str| {
+            let row = reference.lines().find(|line| line.starts_with(&format!("| `{path}` |")));
+            row.unwrap_or_else(|| panic!("no {path}")).ends_with(" *(restart)* |")
+        };
+        for path in ["nats.servers", "channels[].domain", "metrics.port", "outbox.max_lines", "log_level"] {
+            assert!(is_marked(path), "{path}");
+        }
+        for path in
+            ["triggers[].name", "spend.max_calls_per_day", "service_metadata.heartbeat_interval_seconds"]
+        {
+            assert!(!is_marked(path), "{path}");
         }
     }
 

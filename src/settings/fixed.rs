@@ -1,38 +1,8 @@
-//! What only a restart changes.
+//! What stays as it was at the start.
 
-use crate::config::{Config, Effective};
+use crate::config::Config;
 
-/// The places whose values are taken up at the start and never again.
-const FIXED: [&str; 18] = [
-    "nats",
-    "channels",
-    "state_dir",
-    "log_level",
-    "logging",
-    "limits",
-    "history",
-    "alerts",
-    "templates",
-    "metrics",
-    "outbox.max_lines",
-    "testing.log_responses",
-    "testing.log_file",
-    "service_metadata.service_name",
-    "service_metadata.enable_service_discovery",
-    "service_metadata.enable_heartbeats",
-    "service_metadata.graceful_shutdown_timeout_seconds",
-    "group_restart",
-];
-
-/// Whether a place is one of those.
-pub(super) fn is_fixed(field: &Effective) -> bool {
-    FIXED.iter().any(|fixed| {
-        let rest = field.place.strip_prefix(fixed);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    })
-}
-
-/// A configuration with what the service started with, wherever that is fixed.
+/// A configuration with what the service started with, wherever [`crate::config::is_fixed`].
 pub(super) fn as_started(new: Config, started: &Config) -> Config {
     let mut config = Config {
         nats: started.nats.clone(),

@@ -111,9 +111,10 @@ impl Owner {
 
     fn take_up(&mut self, mut loaded: Loaded) -> Taken {
         self.overrules.put_over(&mut loaded);
-        let (fixed, free): (Vec<_>, Vec<_>) = loaded.effective.into_iter().partition(fixed::is_fixed);
+        let is_fixed = |field: &Effective| config::is_fixed(&field.place);
+        let (fixed, free): (Vec<_>, Vec<_>) = loaded.effective.into_iter().partition(is_fixed);
         let as_started: Vec<_> =
-            self.started.effective.iter().filter(|field| fixed::is_fixed(field)).cloned().collect();
+            self.started.effective.iter().filter(|field| is_fixed(field)).cloned().collect();
         let needs_restart = differences(&as_started, &fixed).map(|changed| changed.place).collect();
         let effective: Vec<_> = as_started.into_iter().chain(free).collect();
         let changes = differences(&self.effective, &effective).collect();

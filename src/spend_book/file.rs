@@ -1,6 +1,5 @@
 //! The file of the sums, and the task that writes it.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,20 +16,11 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// What was written down, if it can be read. A file that holds something else is put out of the way.
 pub(super) fn read_or_set_aside(file: &StateFile) -> Option<Saved> {
-    let error = match file.read() {
-        Ok(saved) => return saved,
-        Err(error) => error,
-    };
-    let path = file.path().display();
-    if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
-        && let Ok(aside) = file.set_aside()
-    {
-        let aside = aside.display();
-        warn!(%path, %error, %aside, "what was spent today is not readable and was set aside: counting from zero");
-    } else {
-        warn!(%path, %error, "what was spent today can't be read: counting from zero");
-    }
-    None
+    file.read_or_set_aside().unwrap_or_else(|error| {
+        let path = file.path().display();
+        warn!(%path, error, "what was spent today can't be read: counting from zero");
+        None
+    })
 }
 
 /// The task that writes. See [`SpendWriter::run`].

@@ -3,10 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use kryten_testkit::{Context as _, Result};
+use kryten_testkit::{Behaviour, Context as _, Error, Result};
 use tempfile::TempDir;
 
+use crate::operator::{CONFIG, Operator};
 use crate::{BINARY, run};
+
+const README: &str = include_str!("../../README.md");
 
 /// All files under a folder, as paths from there, sorted.
 fn files(folder: &Path) -> Result<Vec<String>> {
@@ -65,5 +68,41 @@ fn make_installs_everything_under_its_prefix_and_removes_it_again_but_for_the_co
     assert_eq!(std::fs::read_to_string(&config).context("reading the config")?, "mine");
     make("uninstall", folder, "/opt/kryten")?;
     assert_eq!(files(folder)?, ["/etc/kryten-llm/config.json"]);
+    Ok(())
+}
+
+/// The command of the README that begins so, as root runs it where there is no sudo.
+fn command(beginning: &str) -> Result<String> {
+    let line =
+        README.lines().find_map(|line| line.trim_start().strip_prefix("sudo ")?.strip_prefix(beginning));
+    let rest = line.ok_or_else(|| Error::new(format!("the README has no 'sudo {beginning}'")))?;
+    let as_user = "setpriv --reuid kryten-llm --regid kryten-llm --clear-groups ";
+    Ok(format!("PATH=/usr/local/bin:$PATH; {}{rest}", beginning.replace("-u kryten-llm ", as_user)))
+}
+
+#[tokio::test]
+async fn what_make_installed_runs_by_the_steps_of_the_readme() -> Result {
+    let Some(operator) = Operator::with_nothing_installed("make install").await? else { return Ok(()) };
+    let machine = &operator.machine;
+    let shared = machine.shared().display().to_string();
+    run(
+        "bash",
+        &["-c", "cp -r --parents Makefile *.md LICENSE config.example.json docs packaging \"$0\"", &shared],
+    )?;
+    run("cp", &[BINARY, &shared])?;
+    let install = "make --silent -C /srv install BINARY=/srv/kryten-llm";
+    machine.shell(install)?;
+    let modes = format!("stat -c '%a %U:%G' /etc/kryten-llm {CONFIG}");
+    assert_eq!(machine.shell(&modes)?, "750 root:kryten-llm\n640 root:kryten-llm");
+
+    machine.shell(&command("-u kryten-llm env")?)?;
+    operator.configure_with_key("")?;
+    machine.shell(&command("systemctl enable")?)?;
+    operator.provider.always(Behaviour::Answer("Made and well.".to_owned()));
+    assert_eq!(operator.ask("how are you?").await?.text, "Made and well.");
+
+    // Made anew, it leaves the operator's own modes alone.
+    machine.shell(&format!("chmod 755 /etc/kryten-llm && chmod 440 {CONFIG} && {install}"))?;
+    assert_eq!(machine.shell(&modes)?, "755 root:kryten-llm\n440 root:kryten-llm");
     Ok(())
 }

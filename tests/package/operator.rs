@@ -30,6 +30,13 @@ pub struct Operator {
 impl Operator {
     /// Boots a machine and installs the package; none where no machine can be had.
     pub async fn start(what: &str) -> Result<Option<Operator>> {
+        let operator = Self::with_nothing_installed(what).await?;
+        operator.iter().try_for_each(|operator| operator.install("0.1.0").map(drop))?;
+        Ok(operator)
+    }
+
+    /// Boots a machine with neighbours for the bot; none where no machine can be had.
+    pub async fn with_nothing_installed(what: &str) -> Result<Option<Operator>> {
         let Some(machine) = machine(what).await? else { return Ok(None) };
         let server = Server::start().await?;
         let rooms = [Room::new("cytu.be", "Lounge")];
@@ -42,9 +49,7 @@ impl Operator {
         config["testing"] = json!({ "log_file": RESPONSES });
         config["llm_providers"]["first"]["api_key"] = Value::Null;
         config["llm_providers"]["first"]["api_key_file"] = json!("first.key");
-        let operator = Operator { machine, robot, recorder, provider, config, _server: server };
-        operator.install("0.1.0")?;
-        Ok(Some(operator))
+        Ok(Some(Operator { machine, robot, recorder, provider, config, _server: server }))
     }
 
     /// Makes a package of this version and installs it.
@@ -64,14 +69,19 @@ impl Operator {
 
     /// Configures it, adds `service` to the unit, and starts it: systemd waits until it is ready.
     pub fn enable(&self, service: &str) -> Result {
+        self.configure_with_key(service)?;
+        self.machine.run("systemctl", ["enable", "--now", "kryten-llm"]).map(drop)
+    }
+
+    /// Configures it, and adds `service` to the unit.
+    pub fn configure_with_key(&self, service: &str) -> Result {
         self.configure(&self.config)?;
         self.machine.shell(&format!(
             "mkdir -p /etc/kryten-llm/secrets /etc/systemd/system/kryten-llm.service.d
             (umask 077; echo {KEY} >/etc/kryten-llm/secrets/first.key)
             printf '[Service]\\nLoadCredential=first.key:/etc/kryten-llm/secrets/first.key\\n{service}\\n' \
                 >/etc/systemd/system/kryten-llm.service.d/own.conf
-            systemctl daemon-reload
-            systemctl enable --now kryten-llm"
+            systemctl daemon-reload"
         ))?;
         Ok(())
     }

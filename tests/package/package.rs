@@ -2,6 +2,7 @@
 
 use kryten_testkit::world::SOON;
 use kryten_testkit::{Behaviour, Context as _, Result};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::operator::{CONFIG, Operator};
@@ -34,14 +35,34 @@ async fn the_package_is_installed_upgraded_removed_and_purged() -> Result {
     assert_eq!(operator.ask("how are you?").await?.text, "Installed and well.");
 
     // Upgraded: the config is the operator's, and the new version is the one that runs.
+    machine.shell(&format!("chmod 440 {CONFIG}"))?;
     let before = (operator.property("MainPID")?, machine.shell(&format!("cat {CONFIG}"))?);
     operator.install("0.1.1")?;
-    machine.wait_for("systemctl is-active kryten-llm", SOON).await?;
+    let restarted = "systemctl show --value --property MainPID kryten-llm";
+    machine
+        .wait_for(&format!("test $({restarted}) != {} && systemctl is-active kryten-llm", before.0), SOON)
+        .await?;
     let after = (operator.property("MainPID")?, machine.shell(&format!("cat {CONFIG}"))?);
     assert_ne!(before.0, after.0, "the old process still runs");
     assert_eq!(before.1, after.1);
-    assert_eq!(machine.shell(&format!("stat -c '%a %U:%G' {CONFIG}"))?, "640 root:kryten-llm");
+    assert_eq!(machine.shell(&format!("stat -c '%a %U:%G' {CONFIG}"))?, "440 root:kryten-llm");
     operator.ask("still there?").await?;
+
+    // Upgraded while NATS is away, and while there is no config: dpkg neither waits nor fails.
+    let mut away = operator.config.clone();
+    away["nats"]["servers"] = json!(["nats://localhost:1"]);
+    operator.configure(&away)?;
+    let again = "timeout 30 dpkg --install /srv/kryten-llm_0.1.1_*.deb";
+    machine.shell(again)?;
+    machine
+        .wait_for("systemctl show --value --property ActiveState kryten-llm | grep activating", SOON)
+        .await?;
+    machine.shell(&format!("rm {CONFIG}; {again}"))?;
+    assert_eq!(
+        machine.shell("dpkg-query --show --showformat '${db:Status-Status}' kryten-llm")?,
+        "installed"
+    );
+    operator.configure(&operator.config)?;
 
     // Removed: no process, no unit; what the operator and the service wrote is still there.
     machine.run("dpkg", ["--remove", "kryten-llm"])?;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Exit, Mark, Result, Room};
+use kryten_testkit::{Behaviour, Context as _, Exit, Mark, Result, Room};
 use serde_json::{Value, json};
 
 use super::commands::data;
@@ -99,5 +99,24 @@ async fn lines_that_wait_when_their_room_is_paused_are_not_said() -> Result {
     world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["paused"] == 1).await?;
     assert_eq!(world.robot.says.since(Mark::START).len(), 1, "only what was out before");
     world.ledger().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn which_rooms_were_paused_and_can_not_be_read_shows_until_somebody_pauses_or_resumes() -> Result {
+    let mut world = World::of(BINARY).start().await?;
+    data(&world, json!({"command": "chat.pause"})).await?;
+    world.daemon.kill();
+    let file = world.daemon.folder().join("state/pauses.json");
+    std::fs::write(&file, "[{").context("breaking the file")?;
+    let mark = world.recorder.mark();
+    world.daemon.restart()?;
+    world.wait_until_up(mark).await?;
+    let config = |health: &Value| health["components"]["config"].to_string();
+    let health = world.wait_for_health(SOON, |health| config(health).contains("can't be read")).await?;
+    assert_eq!(health["status"], "degraded", "{health}");
+    assert!(file.with_extension("broken").exists(), "it is there to be looked at");
+    data(&world, json!({"command": "chat.pause"})).await?;
+    world.wait_for_health(SOON, |health| !config(health).contains("can't be read")).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::chat::decide::Decider;
 use crate::chat::pause::Pause;
 use crate::clock::Moment;
 use crate::decider::DeciderHandle;
-use crate::health::{HealthMonitor, PausedRoom};
+use crate::health::{Component, HealthMonitor, PausedRoom};
 use crate::names::{self, RoomName};
 use crate::state_file::StateFile;
 
@@ -47,13 +47,15 @@ impl Pauses {
         Self { rooms, file: StateFile::new(state_dir, FILE) }
     }
 
-    /// Pauses again what was paused before a restart. Reads the file at once: it is small.
+    /// Pauses again what was paused before a restart. Reads the file at once: it is small. When it can't
+    /// be read no room is paused, and health says so until somebody pauses or resumes.
     pub fn restore(&self, now: Moment, decider: &mut Decider, health: &HealthMonitor) {
-        let saved: Vec<Saved> = match self.file.read() {
+        let saved: Vec<Saved> = match self.file.read_or_set_aside() {
             Ok(saved) => saved.unwrap_or_default(),
             Err(error) => {
                 let file = self.file.path().display();
-                warn!(%file, %error, "which rooms were paused can't be read: none is");
+                warn!(%file, error, "which rooms were paused can't be read: none is");
+                unreadable(health, now, Some(format!("which rooms were paused can't be read: {error}")));
                 return;
             }
         };
@@ -121,6 +123,7 @@ impl Pauses {
         });
         let (now, paused) = changed.await.ok_or("The service is stopping")?;
         tell(health, &paused);
+        unreadable(health, now, None);
         let mut answer = in_words(now, &paused);
         let (file, saved) = (self.file.clone(), to_save(now, &paused));
         let written = spawn_blocking(move || file.write(&saved)).await;
@@ -149,6 +152,11 @@ fn tell(health: &HealthMonitor, paused: &[Paused]) {
     health.paused(paused.iter().map(room).collect());
 }
 
+/// Nobody knows which rooms should be silent, or it is known again.
+fn unreadable(health: &HealthMonitor, now: Moment, why: Option<String>) {
+    health.condition(now, Component::Config, "pauses", why, None);
+}
+
 fn in_words(now: Moment, paused: &[Paused]) -> Value {
     let entry = |(room, pause): &Paused| documents::pause(room.channel(), until(now, *pause));
     json!({"paused": paused.iter().map(entry).collect::<Vec<_>>()})
@@ -171,14 +179,16 @@ fn until(now: Moment, pause: Pause) -> Option<DateTime<Utc>> {
     now.wall.checked_add_signed(left)
 }
 
-/// The pauses of known rooms that still last, and for how long.
+/// The pauses of known rooms that still last, and for how long. A room is known in any spelling that
+/// is the same in subjects, so that one whose case was changed stays silent.
 fn lasting(
     wall: DateTime<Utc>,
     rooms: &[RoomName],
     saved: Vec<Saved>,
 ) -> impl Iterator<Item = (RoomName, Option<Duration>)> {
     saved.into_iter().filter_map(move |Saved { domain, channel, until }| {
-        let is_it = |room: &&RoomName| room.domain() == domain && room.channel() == channel;
+        let token = names::token(&channel).ok()?;
+        let is_it = |room: &&RoomName| room.domain().eq_ignore_ascii_case(&domain) && room.token() == token;
         let room = rooms.iter().find(is_it)?.clone();
         match until {
             None => Some((room, None)),
@@ -249,7 +259,7 @@ mod tests {
         let health = HealthMonitor::new(at(0.0), [], []);
         let pauses = Pauses::new(vec![one.room.clone()], folder.path());
         let saved = json!([
-            {"domain": "cytu.be", "channel": "MovieNight"}, {"domain": "cytu.be", "channel": "Gone"}
+            {"domain": "Cytu.be", "channel": "movienight"}, {"domain": "cytu.be", "channel": "Gone"}
         ]);
         pauses.file.write(&saved).expect("written");
         pauses.restore(at(1.0), &mut one.decider, &health);
@@ -259,6 +269,12 @@ mod tests {
         let mut one = OneRoom::new(json!({}));
         pauses.restore(at(1.0), &mut one.decider, &health);
         assert_eq!(paused(at(1.0), &one.decider), []);
+        let aside = folder.path().join("pauses.broken");
+        assert_eq!(std::fs::read_to_string(aside).expect("set aside"), "{");
+        let components = health.snapshot(at(1.0)).components;
+        let config = components.into_iter().find(|health| health.component == Component::Config);
+        let why = config.and_then(|config| config.unhealthy).unwrap_or_default();
+        assert!(why.contains("which rooms were paused can't be read"), "{why}");
     }
 
     fn iso_at(seconds: f64) -> String {
