@@ -68,7 +68,7 @@ impl HeartbeatPublisher {
         }
         let mut interval = self.interval();
         let mut schedule = self.schedule(interval);
-        loop {
+        'beats: loop {
             progress.due(self.clock.now().elapsed + DECIDER_PATIENCE);
             #[cfg(feature = "test-hooks")]
             crate::test_hooks::stall_heartbeat().await;
@@ -76,20 +76,25 @@ impl HeartbeatPublisher {
             if self.beat(&mut decider, connection).await {
                 self.ready.send_replace(true);
             }
-            let next = schedule.next();
-            progress.due(next);
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                _ = announced.changed() => {}
-                Ok(()) = self.in_force.changed() => {
-                    let wanted = self.interval();
-                    if std::mem::replace(&mut interval, wanted) != wanted {
-                        schedule = self.schedule(interval);
+            loop {
+                let next = schedule.next();
+                progress.due(next);
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break 'beats,
+                    _ = announced.changed() => break,
+                    () = sleep(next.saturating_sub(self.clock.now().elapsed)) => {
+                        schedule.take(self.clock.now().elapsed);
+                        break;
                     }
-                }
-                () = sleep(next.saturating_sub(self.clock.now().elapsed)) => {
-                    schedule.take(self.clock.now().elapsed);
+                    Ok(()) = self.in_force.changed() => {
+                        let wanted = self.interval();
+                        if std::mem::replace(&mut interval, wanted) != wanted {
+                            // The new schedule begins with a beat at once.
+                            schedule = self.schedule(interval);
+                            break;
+                        }
+                    }
                 }
             }
         }

@@ -9,6 +9,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Exit, Mark, Message, Result};
 use serde_json::json;
 
+use super::commands::data;
 use crate::BINARY;
 use crate::shape::assert_like;
 
@@ -76,6 +77,22 @@ async fn req_002_twelve_beats_keep_the_interval_without_drift() -> Result {
     let twins: Vec<DateTime<Utc>> = world.recorder.all(LIFECYCLE_BEAT).iter().map(said_at).collect();
     let times: Vec<DateTime<Utc>> = beats.iter().map(said_at).collect();
     assert_eq!(twins[..12], times[..12]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn req_002_changed_settings_bring_no_beat_besides_the_regular_ones() -> Result {
+    let interval = json!({"service_metadata": {"heartbeat_interval_seconds": 5}});
+    let world = World::of(BINARY).config(interval).start().await?;
+    let first = beat_number(&world, Mark::START, 1).await?;
+    for number in 0..20 {
+        let style = format!("style {number}");
+        data(&world, json!({"command": "personality.update", "response_style": style})).await?;
+    }
+    let second = beat_number(&world, Mark::START, 2).await?;
+    let gap = (said_at(&second) - said_at(&first)).num_milliseconds();
+    assert!((4_900..=5_100).contains(&gap), "{gap} ms");
+    world.ledger().await?;
     Ok(())
 }
 

@@ -11,7 +11,12 @@ use crate::BINARY;
 async fn reload(world: &World, changes: Value) -> Result {
     let mut changed = world.config.clone();
     config::merge(&mut changed, changes);
-    world.daemon.write_config(&changed)?;
+    take_up(world, &changed).await
+}
+
+/// A whole other file, taken up on SIGHUP.
+async fn take_up(world: &World, changed: &Value) -> Result {
+    world.daemon.write_config(changed)?;
     let mark = world.daemon.log().mark();
     world.daemon.hang_up()?;
     let done = |line: &str| line.contains("configuration reloaded") || line.contains("nothing was changed");
@@ -164,5 +169,50 @@ async fn reloads_under_load_lose_and_double_nothing() -> Result {
         assert_eq!(times, 1, "{words}");
     }
     assert_eq!(world.ledger().await?["sent"], MENTIONS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_provider_that_is_gone_still_does_says_nothing_of_the_new_one() -> Result {
+    let limits = json!({
+        "circuit_breaker": {"failures": 1}, "llm_providers": {"first": {"timeout_seconds": 2}}
+    });
+    let world = World::of(BINARY).config(limits).start().await?;
+    world.provider().always(Behaviour::Hang);
+    world.mention("bob", "one").await?;
+    world.provider().wait_for_request(Mark::START, SOON, |_| true).await?;
+    let mut changed = world.config.clone();
+    changed["llm_providers"] = json!({"new": config::provider_section("new", &world.provider().base_url())});
+    changed["default_provider"] = json!("new");
+    changed["default_provider_priority"] = json!(["new"]);
+    take_up(&world, &changed).await?;
+    let failed = world.wait_for_health(SOON, |health| health["ledger"]["failed"] == 1).await?;
+    assert_eq!(failed["llm_providers"], json!({"new": "unknown"}));
+    let beat = world.wait_until("degraded", SOON).await?;
+    assert!(beat.text("/health_reason").starts_with("error rate"), "the reply failed, no more: {beat}");
+    assert_eq!(beat.json["status"]["components"]["llm_providers"]["healthy"], true, "{beat}");
+    world.provider().always(Behaviour::AnswerAnew);
+    world.ask("eve", "two").await?;
+    let ledger = world.ledger().await?;
+    assert_eq!((&ledger["sent"], &ledger["failed"]), (&json!(1), &json!(1)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mended_key_is_tried_at_once_though_the_old_one_had_opened_the_breaker() -> Result {
+    let breaker = json!({"circuit_breaker": {"failures": 1, "open_seconds": 3600}});
+    let world = World::of(BINARY).providers(2).config(breaker.clone()).start().await?;
+    world.provider().next([Behaviour::Status(401, "{}".to_owned())]);
+    world.ask("bob", "one").await?;
+    world.ask("eve", "two").await?;
+    assert_eq!(world.provider().requests().count(), 1, "the first one is left alone");
+    reload(&world, json!({"llm_providers": {"first": {"api_key": "key-that-is-mended"}}})).await?;
+    let mended = json!({"first": "unknown", "second": "ok"});
+    world.wait_for_health(SOON, |health| health["llm_providers"] == mended).await?;
+    world.ask("joe", "three").await?;
+    assert_eq!(world.provider().requests().count(), 2);
+    let health = world.daemon.health().await?;
+    assert_eq!(health["llm_providers"]["first"], "ok");
+    assert_eq!(world.ledger().await?["sent"], 3);
     Ok(())
 }
