@@ -1,7 +1,6 @@
 //! From a file's bytes to a configuration, or to everything that is wrong with it.
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use serde_json::{Map, Value};
 use super::environment::{QuotedVariables, quote_variables};
 use super::problem::Problem;
 use super::reader::Reader;
+use super::regular_file;
 use super::section::Section;
 use super::{Config, Loaded, value};
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Written {
 /// Why a configuration file can't be used. Its text has one line for each reason.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file isn't there, or isn't ours to read.
+    /// The file isn't there, isn't ours to read, or is no regular file.
     #[error("{}: the file can't be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     /// It was read, and this is wrong with it; at least one.
@@ -67,7 +67,7 @@ pub fn of_process(name: &str) -> Option<String> {
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    regular_file::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(std::io::Error::other(format!("it is larger than {LARGEST_FILE} bytes")));
     }

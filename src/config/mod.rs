@@ -22,6 +22,7 @@ mod provider_order;
 mod providers;
 mod reader;
 mod reference;
+mod regular_file;
 mod rooms;
 mod schema;
 mod secret;

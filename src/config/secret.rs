@@ -1,12 +1,12 @@
 //! Secrets: from the file, from the environment, or from a file of their own.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
 use super::reader::{Fault, Item, Reader};
+use super::regular_file;
 use super::section::Section;
 
 /// The largest secret that is read from a file, in bytes. Keys and tokens are far smaller.
@@ -122,13 +122,8 @@ fn locate(reader: &Reader<'_>, file: &str) -> PathBuf {
 
 /// Reads a secret, without the line break that editors put behind it.
 fn read_secret(path: &Path) -> Result<SecretString, String> {
-    // Opening a pipe would wait for a writer, perhaps for ever.
-    let metadata = path.metadata().map_err(|error| format!("a file that can't be read ({error})"))?;
-    if !metadata.is_file() {
-        return Err("a path that is no regular file".to_owned());
-    }
     let mut text = String::new();
-    File::open(path)
+    regular_file::open(path)
         .and_then(|file| file.take(LARGEST_SECRET + 1).read_to_string(&mut text))
         .map_err(|error| format!("a file that can't be read ({error})"))?;
     if text.len() as u64 > LARGEST_SECRET {
