@@ -47,7 +47,7 @@ pub enum LoadError {
 /// When the file can't be read, and when anything in it can't be used.
 pub fn load_file(path: &Path) -> Result<Loaded, LoadError> {
     let invalid = |problems| LoadError::Invalid { path: path.to_owned(), problems };
-    let bytes = read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = read_file(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         invalid(vec![Problem {
@@ -65,7 +65,7 @@ pub fn of_process(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     regular_file::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST_FILE {
@@ -81,7 +81,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 pub fn load(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let quoted = quote_variables(text.trim_start_matches('\u{feff}'));
     match serde_json::from_str(&quoted.text).map_err(|error| vec![syntax(&error, &quoted)])? {
-        Value::Object(members) => read_written(Written(members), environment),
+        Value::Object(members) => read(Written(members), Reader::new(environment)),
         root => Err(vec![Problem {
             place: "line 1".to_owned(),
             found: value::kind(&root).to_owned(),
@@ -91,12 +91,16 @@ pub fn load(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem
     }
 }
 
-/// Loads what was parsed before, and perhaps changed since; see [`Loaded::written`].
+/// Loads what was parsed before and changed since; see [`Loaded::written`]. No file is opened: secrets
+/// that stand in files of their own are missing from the result.
 ///
 /// # Errors
 /// Everything that is wrong, at once.
-pub fn read_written(written: Written, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
-    let reader = Reader::new(environment);
+pub fn read_changed(written: Written, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    read(written, Reader::without_secrets(environment))
+}
+
+fn read(written: Written, reader: Reader<'_>) -> Result<Loaded, Vec<Problem>> {
     let config = Section::read(&reader, String::new(), Some(&written.0), false, Config::read);
     let notes = reader.into_notes();
     if notes.problems.is_empty() {

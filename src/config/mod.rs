@@ -41,7 +41,7 @@ pub use answers::{
 };
 pub use chat_limits::{LoopGuard, MessageWindow, RateLimits, SpamDetection, Spend};
 pub use context::Context;
-pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_written};
+pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_changed};
 pub use nats::NatsConfig;
 pub use operations::{
     Alerts, Commands, History, Limits, LogFormat, LogLevel, Logging, OutboxConfig, Testing, UnknownLogLevel,

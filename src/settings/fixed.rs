@@ -26,8 +26,13 @@ const FIXED: [&str; 18] = [
 
 /// Whether a place is one of those.
 pub(super) fn is_fixed(field: &Effective) -> bool {
-    FIXED.iter().any(|fixed| {
-        let rest = field.place.strip_prefix(fixed);
+    is_at(field, &FIXED)
+}
+
+/// Whether a place is one of these, or within one.
+pub(super) fn is_at(field: &Effective, places: &[&str]) -> bool {
+    places.iter().any(|place| {
+        let rest = field.place.strip_prefix(place);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     })
 }
