@@ -72,7 +72,8 @@ fn is_for_a_schema(file: &Value, problem: &Problem) -> bool {
         problem.found.starts_with("the number") && place(file, &problem.place).is_some_and(Value::is_string);
     let path = general(&problem.place);
     let is_beyond = BEYOND_A_SCHEMA.iter().any(|(beyond, _)| *beyond == path);
-    let is_of_the_right_kind = place(file, &problem.place).is_none_or(Value::is_string);
+    let is_of_the_right_kind =
+        place(file, &problem.place).is_none_or(|value| value.is_string() || value.is_null());
     !(is_number_in_text || is_beyond && is_of_the_right_kind)
 }
 
