@@ -13,8 +13,10 @@ use crate::bus::{Reply, subjects};
 use crate::config::Config;
 use crate::ops::commands::request::NAMES;
 
-/// How long the service has to answer; a reload may compile many patterns.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the service has to answer; it says itself when a reload takes longer than 10 s.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// Arguments that are texts however they read: `user=null` is the user of that name, not everybody.
+const TEXTS: [&str; 5] = ["user", "username", "name", "channel", "correlation_id"];
 
 /// What `--help` says besides.
 const HELP: &str = "\
@@ -24,7 +26,7 @@ Examples:
   kryten-llm ctl triggers.update name=films fields='{\"probability\": 0.5}'
   kryten-llm ctl decisions.recent user=bob limit=5 --json
 
-A value that reads as JSON is taken as such (5, true, [\"a\"]); everything else is a text. Changes are in
+X are in
 force until the next reload or restart; only pauses outlive both.
 
 Exit codes:
@@ -72,8 +74,8 @@ pub struct WhyArguments {
 
 fn argument(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
-    Ok((name.to_owned(), value))
+    let read = if TEXTS.contains(&name) { None } else { serde_json::from_str(value).ok() };
+    Ok((name.to_owned(), read.unwrap_or_else(|| json!(value))))
 }
 
 /// Sends a command, and shows the answer.
@@ -172,6 +174,11 @@ mod tests {
             ("a=like a pirate", "a", json!("like a pirate")),
             ("a=b=c", "a", json!("b=c")),
             ("a=", "a", json!("")),
+            ("user=null", "user", json!("null")),
+            ("username=12345", "username", json!("12345")),
+            ("name=true", "name", json!("true")),
+            ("channel=[1]", "channel", json!("[1]")),
+            ("correlation_id=1e5", "correlation_id", json!("1e5")),
         ] {
             assert_eq!(argument(text), Ok((name.to_owned(), value)), "{text}");
         }

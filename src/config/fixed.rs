@@ -24,8 +24,13 @@ const FIXED: [&str; 18] = [
 
 /// Whether the value at a place is taken up at the start and never again.
 pub fn is_fixed(place: &str) -> bool {
-    FIXED.iter().any(|fixed| {
-        let rest = place.strip_prefix(fixed);
+    is_at(place, &FIXED)
+}
+
+/// Whether a place is one of these, or within one.
+pub fn is_at(place: &str, places: &[&str]) -> bool {
+    places.iter().any(|known| {
+        let rest = place.strip_prefix(known);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     })
 }

@@ -1,7 +1,6 @@
 //! From a file's bytes to a configuration, or to everything that is wrong with it.
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use serde_json::{Map, Value};
 use super::environment::{QuotedVariables, quote_variables};
 use super::problem::Problem;
 use super::reader::Reader;
+use super::regular_file;
 use super::section::Section;
 use super::{Config, Loaded, value};
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Written {
 /// Why a configuration file can't be used. Its text has one line for each reason.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file isn't there, or isn't ours to read.
+    /// The file isn't there, isn't ours to read, or is no regular file.
     #[error("{}: the file can't be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     /// It was read, and this is wrong with it; at least one.
@@ -47,7 +47,7 @@ pub enum LoadError {
 /// When the file can't be read, and when anything in it can't be used.
 pub fn load_file(path: &Path) -> Result<Loaded, LoadError> {
     let invalid = |problems| LoadError::Invalid { path: path.to_owned(), problems };
-    let bytes = read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = read_file(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         invalid(vec![Problem {
@@ -65,9 +65,9 @@ pub fn of_process(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    regular_file::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(std::io::Error::other(format!("it is larger than {LARGEST_FILE} bytes")));
     }
@@ -81,7 +81,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 pub fn load(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let quoted = quote_variables(text.trim_start_matches('\u{feff}'));
     match serde_json::from_str(&quoted.text).map_err(|error| vec![syntax(&error, &quoted)])? {
-        Value::Object(members) => read_written(Written(members), environment),
+        Value::Object(members) => read(Written(members), Reader::new(environment)),
         root => Err(vec![Problem {
             place: "line 1".to_owned(),
             found: value::kind(&root).to_owned(),
@@ -91,12 +91,16 @@ pub fn load(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem
     }
 }
 
-/// Loads what was parsed before, and perhaps changed since; see [`Loaded::written`].
+/// Loads what was parsed before and changed since; see [`Loaded::written`]. No file is opened: secrets
+/// that stand in files of their own are missing from the result.
 ///
 /// # Errors
 /// Everything that is wrong, at once.
-pub fn read_written(written: Written, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
-    let reader = Reader::new(environment);
+pub fn read_changed(written: Written, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    read(written, Reader::without_secrets(environment))
+}
+
+fn read(written: Written, reader: Reader<'_>) -> Result<Loaded, Vec<Problem>> {
     let config = Section::read(&reader, String::new(), Some(&written.0), false, Config::read);
     let notes = reader.into_notes();
     if notes.problems.is_empty() {

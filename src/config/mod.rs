@@ -23,6 +23,7 @@ mod provider_order;
 mod providers;
 mod reader;
 mod reference;
+mod regular_file;
 mod rooms;
 mod schema;
 mod secret;
@@ -41,8 +42,8 @@ pub use answers::{
 };
 pub use chat_limits::{LoopGuard, MessageWindow, RateLimits, SpamDetection, Spend};
 pub use context::Context;
-pub use fixed::is_fixed;
-pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_written};
+pub use fixed::{is_at, is_fixed};
+pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_changed};
 pub use nats::NatsConfig;
 pub use operations::{
     Alerts, Commands, History, Limits, LogFormat, LogLevel, Logging, OutboxConfig, Testing, UnknownLogLevel,

@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     notes: RefCell<Notes>,
     /// When there is one, nothing is read: what would be read is written down in it.
     survey: Option<RefCell<Survey>>,
+    /// Whether secrets that stand in files of their own are read.
+    reads_secrets: bool,
 }
 
 /// Everything that reading found. Nothing stops at the first problem.
@@ -40,12 +42,21 @@ pub(super) enum Fault {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { environment, notes: RefCell::default(), survey: None }
+        Self { environment, notes: RefCell::default(), survey: None, reads_secrets: true }
+    }
+
+    /// One that opens no file: every secret that stands in a file of its own is taken for an empty text.
+    pub(super) fn without_secrets(environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { reads_secrets: false, ..Self::new(environment) }
+    }
+
+    pub(super) fn reads_secrets(&self) -> bool {
+        self.reads_secrets
     }
 
     /// One that learns what there is to read; see [`super::survey`].
     pub(super) fn surveying() -> Self {
-        Self { environment: &|_| None, notes: RefCell::default(), survey: Some(RefCell::default()) }
+        Self { survey: Some(RefCell::default()), ..Self::new(&|_| None) }
     }
 
     pub(super) fn into_survey(self) -> (Vec<Field>, Notes) {

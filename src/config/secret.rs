@@ -1,12 +1,12 @@
 //! Secrets: from the file, from the environment, or from a file of their own.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
 use super::reader::{Fault, Item, Reader};
+use super::regular_file;
 use super::section::Section;
 
 /// The largest secret that is read from a file, in bytes. Keys and tokens are far smaller.
@@ -48,7 +48,7 @@ impl<'a> Section<'a> {
         if inline.is_some() {
             self.warning(key, &format!("{file_key} is there too and wins; remove one of them"));
         }
-        match read_secret(&locate(self.reader, &file)) {
+        match read_secret(self.reader, &file) {
             Ok(secret) => Secret::Known(secret),
             Err(reason) => Secret::Unavailable { key: file_key, reason },
         }
@@ -73,9 +73,7 @@ impl<'a> Section<'a> {
     /// A secret that only stands in a file.
     pub(super) fn secret_file(&mut self, file_key: &'static str) -> Option<SecretString> {
         let file = self.optional_text(file_key)?;
-        read_secret(&locate(self.reader, &file))
-            .map_err(|reason| self.problem(file_key, &reason, READABLE, MEND))
-            .ok()
+        read_secret(self.reader, &file).map_err(|reason| self.problem(file_key, &reason, READABLE, MEND)).ok()
     }
 
     /// A text that is shown masked.
@@ -102,7 +100,11 @@ impl<'a> Section<'a> {
 
     /// The path of a file that somebody else reads, such as a certificate.
     pub(super) fn file(&mut self, key: &'static str) -> Option<PathBuf> {
-        let path = locate(self.reader, &self.optional_text(key)?);
+        let file = self.optional_text(key)?;
+        if !self.reader.reads_secrets() {
+            return Some(file.into());
+        }
+        let path = locate(self.reader, &file);
         if !path.is_file() {
             self.warning(key, "there is no such file now; what needs it will fail");
         }
@@ -121,14 +123,13 @@ fn locate(reader: &Reader<'_>, file: &str) -> PathBuf {
 }
 
 /// Reads a secret, without the line break that editors put behind it.
-fn read_secret(path: &Path) -> Result<SecretString, String> {
-    // Opening a pipe would wait for a writer, perhaps for ever.
-    let metadata = path.metadata().map_err(|error| format!("a file that can't be read ({error})"))?;
-    if !metadata.is_file() {
-        return Err("a path that is no regular file".to_owned());
+fn read_secret(reader: &Reader<'_>, file: &str) -> Result<SecretString, String> {
+    if !reader.reads_secrets() {
+        return Ok(SecretString::default());
     }
+    let path = locate(reader, file);
     let mut text = String::new();
-    File::open(path)
+    regular_file::open(&path)
         .and_then(|file| file.take(LARGEST_SECRET + 1).read_to_string(&mut text))
         .map_err(|error| format!("a file that can't be read ({error})"))?;
     if text.len() as u64 > LARGEST_SECRET {
@@ -136,6 +137,10 @@ fn read_secret(path: &Path) -> Result<SecretString, String> {
     }
     match text.trim_end_matches(['\n', '\r']) {
         "" => Err("an empty file".to_owned()),
-        secret => Ok(secret.into()),
+        secret => {
+            // The path of the file was noted last: another secret in the same file is a change.
+            reader.effective_secret(secret);
+            Ok(secret.into())
+        }
     }
 }

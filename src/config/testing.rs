@@ -1,5 +1,8 @@
 //! Configurations for tests.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::{Config, Loaded, Problem, load};
@@ -49,4 +52,12 @@ fn merge(base: &mut Value, over: Value) {
         }
         (base, over) => *base = over,
     }
+}
+
+/// A named pipe; opening it waits for a writer.
+///
+/// # Panics
+/// When it can't be made.
+pub fn make_pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().is_ok_and(|status| status.success()));
 }

@@ -7,11 +7,14 @@ mod owner;
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::chat::rules::Rules;
@@ -25,7 +28,9 @@ pub use owner::{ChangedValue, Overrules, Taken};
 use owner::Owner;
 
 /// Changes that may wait; whoever brings one waits then.
-const WAITING: usize = 16;
+const WAITING: usize = 64;
+/// How long a reload or a change may take; whoever asked for it waits no longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The settings in force, with what was compiled from them.
 pub type InForce = watch::Receiver<Arc<Rules>>;
@@ -39,6 +44,9 @@ pub enum NotChanged {
     /// The command can't be followed.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// It takes too long. What was begun may still be done.
+    #[error("it takes longer than {} s; it may still be done", PATIENCE.as_secs())]
+    TooLong,
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -46,9 +54,24 @@ pub enum NotChanged {
 
 type Answer = oneshot::Sender<Result<Taken, NotChanged>>;
 
-enum Request {
-    Reload(Answer),
-    Change(Change, Answer),
+enum Work {
+    Reload,
+    Change(Change),
+}
+
+impl Work {
+    /// What is wrong when it does not end.
+    fn endless(&self) -> &'static str {
+        match self {
+            Self::Reload => "the last reload does not end",
+            Self::Change(_) => "the last change does not end",
+        }
+    }
+}
+
+struct Request {
+    work: Work,
+    answer: Answer,
 }
 
 /// Asks for changes. Cheap to clone.
@@ -61,23 +84,26 @@ impl SettingsHandle {
     /// Reads the file again.
     ///
     /// # Errors
-    /// Everything that is wrong with it; then nothing is changed.
+    /// Everything that is wrong with it; then nothing is changed. That it takes longer than 10 s.
     pub async fn reload(&self) -> Result<Taken, NotChanged> {
-        self.ask(Request::Reload).await
+        self.ask(Work::Reload).await
     }
 
     /// Changes some values until the next reload or start.
     ///
     /// # Errors
-    /// Why it can't be; then nothing is changed.
+    /// Why it can't be; then nothing is changed. That it takes longer than 10 s.
     pub async fn change(&self, change: Change) -> Result<Taken, NotChanged> {
-        self.ask(|answer| Request::Change(change, answer)).await
+        self.ask(Work::Change(change)).await
     }
 
-    async fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<Taken, NotChanged> {
+    async fn ask(&self, work: Work) -> Result<Taken, NotChanged> {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(request(answer)).await.map_err(|_| NotChanged::Stopping)?;
-        answered.await.unwrap_or(Err(NotChanged::Stopping))
+        let asking = async {
+            self.requests.send(Request { work, answer }).await.map_err(|_| NotChanged::Stopping)?;
+            answered.await.unwrap_or(Err(NotChanged::Stopping))
+        };
+        timeout(PATIENCE, asking).await.unwrap_or(Err(NotChanged::TooLong))
     }
 }
 
@@ -122,26 +148,49 @@ impl SettingsTask {
         (task, SettingsHandle { requests: sender }, reader)
     }
 
-    /// Makes changes, one after the other, for as long as somebody can ask for them.
+    /// Makes changes, one after the other, for as long as somebody can ask for them. One reload serves
+    /// everybody who waits for one.
     pub async fn run(mut self) {
-        while let Some(request) = self.requests.recv().await {
-            // Reading the file and compiling the patterns may take long.
-            let made = spawn_blocking(move || self.make(request)).await;
-            let (task, answer, result) = made.unwrap_or_else(|error| resume_unwind(error.into_panic()));
-            self = task;
-            // Whoever asked may be gone.
-            let _ = answer.send(result);
+        let mut next = self.requests.recv().await;
+        while let Some(Request { work, answer }) = next.take() {
+            let mut answers = vec![answer];
+            if matches!(work, Work::Reload) {
+                next = self.merge_reloads(&mut answers);
+            }
+            // A reload is due whoever waits for it, for the file is another.
+            if matches!(work, Work::Reload) || answers.iter().any(|answer| !answer.is_closed()) {
+                let (clock, health, endless) = (self.clock, self.health.clone(), work.endless());
+                // Reading the file and compiling the patterns may take long.
+                let making = spawn_blocking(move || self.make(&work));
+                let made = watched(making, endless, clock, &health).await;
+                let (task, result) = made.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                self = task;
+                for answer in answers {
+                    // Whoever asked may be gone.
+                    let _ = answer.send(result.clone());
+                }
+            }
+            if next.is_none() {
+                next = self.requests.recv().await;
+            }
         }
     }
 
-    fn make(mut self, request: Request) -> (Self, Answer, Result<Taken, NotChanged>) {
-        let is_reload = matches!(request, Request::Reload(_));
-        let (answer, result) = match request {
-            Request::Reload(answer) => (answer, self.reload()),
-            Request::Change(change, answer) => {
-                let result = self.owner.change(&change, &config::of_process);
-                (answer, result.map_err(NotChanged::from))
+    /// Takes the reloads that wait already, and gives what comes behind them.
+    fn merge_reloads(&mut self, answers: &mut Vec<Answer>) -> Option<Request> {
+        while let Ok(request) = self.requests.try_recv() {
+            match request.work {
+                Work::Reload => answers.push(request.answer),
+                Work::Change(_) => return Some(request),
             }
+        }
+        None
+    }
+
+    fn make(mut self, work: &Work) -> (Self, Result<Taken, NotChanged>) {
+        let result = match work {
+            Work::Reload => self.reload(),
+            Work::Change(change) => self.owner.change(change, &config::of_process).map_err(NotChanged::from),
         };
         if let Ok(taken) = &result
             && !taken.changes.is_empty()
@@ -150,10 +199,13 @@ impl SettingsTask {
             self.health.providers(config.llm_providers.iter().map(|provider| provider.name.clone()));
             self.in_force.send_replace(Rules::new(config.clone()));
         }
-        if is_reload && let Ok(taken) = &result {
+        if let Ok(taken) = &result {
             tell(taken);
+            if matches!(work, Work::Reload) {
+                info!(changes = taken.changes.len(), "configuration reloaded");
+            }
         }
-        (self, answer, result)
+        (self, result)
     }
 
     fn reload(&mut self) -> Result<Taken, NotChanged> {
@@ -190,5 +242,28 @@ fn tell(taken: &Taken) {
     if taken.commands_undone {
         warn!("what was changed by command is as in the file again");
     }
-    info!(changes = taken.changes.len(), "configuration reloaded");
 }
+
+/// Waits for work to end, and says so in the health while it is over its time.
+async fn watched<T>(
+    making: impl Future<Output = T>,
+    endless: &str,
+    clock: Clock,
+    health: &HealthMonitor,
+) -> T {
+    let fault = |fault| health.condition(clock.now(), Component::Config, "endless", fault, None);
+    let mut making = pin!(making);
+    match timeout(PATIENCE, &mut making).await {
+        Ok(made) => made,
+        Err(_) => {
+            error!("{endless}");
+            fault(Some(endless.to_owned()));
+            let made = making.await;
+            fault(None);
+            made
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

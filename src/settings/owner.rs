@@ -1,12 +1,15 @@
-//! What is in force, and where it comes from: the file, then the command line, then commands. No I/O
-//! but the files that hold secrets.
+//! What is in force, and where it comes from: the file, then the command line, then commands. No I/O.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Effective, Environment, Loaded, LogLevel, Problem, Warning, Written};
 
 use super::change::{Change, Refused};
 use super::fixed;
+
+/// The places that a command can change; see [`Change`].
+const CHANGED_BY_COMMAND: [&str; 3] = ["personality", "triggers", "rate_limits"];
 
 /// What the command line puts over the file, for as long as the service runs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,13 +103,19 @@ impl Owner {
     pub fn change(&mut self, change: &Change, environment: &Environment) -> Result<Taken, Refused> {
         let mut written = self.written.clone();
         change.put_over(&mut written, &self.config)?;
-        let loaded = config::read_written(written, environment)
+        let loaded = config::read_changed(written, environment)
             .map_err(|problems| Refused::Invalid(problems.iter().map(Problem::to_string).collect()))?;
-        self.written.clone_from(&loaded.written);
+        self.written = loaded.written;
         self.has_changes = true;
-        let taken = self.take_up(loaded);
-        // The file's own faults were told when it was read.
-        Ok(Taken { needs_restart: Vec::new(), warnings: Vec::new(), ..taken })
+        // Everything else stays as it was loaded, the secrets above all: their files may be gone.
+        let of_change = |field: &Effective| config::is_at(&field.place, &CHANGED_BY_COMMAND);
+        let kept = self.effective.iter().filter(|field| !of_change(field)).cloned();
+        let effective: Vec<_> = kept.chain(loaded.effective.into_iter().filter(of_change)).collect();
+        let changes = differences(&self.effective, &effective);
+        let Config { personality, triggers, rate_limits, .. } = loaded.config;
+        let config = Config { personality, triggers, rate_limits, ..Config::clone(&self.config) };
+        (self.effective, self.config) = (effective, Arc::new(config));
+        Ok(Taken { changes, ..Taken::default() })
     }
 
     fn take_up(&mut self, mut loaded: Loaded) -> Taken {
@@ -115,9 +124,10 @@ impl Owner {
         let (fixed, free): (Vec<_>, Vec<_>) = loaded.effective.into_iter().partition(is_fixed);
         let as_started: Vec<_> =
             self.started.effective.iter().filter(|field| is_fixed(field)).cloned().collect();
-        let needs_restart = differences(&as_started, &fixed).map(|changed| changed.place).collect();
+        let needs_restart =
+            differences(&as_started, &fixed).into_iter().map(|changed| changed.place).collect();
         let effective: Vec<_> = as_started.into_iter().chain(free).collect();
-        let changes = differences(&self.effective, &effective).collect();
+        let changes = differences(&self.effective, &effective);
         self.effective = effective;
         self.config = Arc::new(fixed::as_started(loaded.config, &self.started.config));
         Taken { changes, needs_restart, warnings: loaded.warnings, commands_undone: false }
@@ -125,26 +135,26 @@ impl Owner {
 }
 
 /// Where two lists of values differ.
-fn differences<'a>(
-    before: &'a [Effective],
-    after: &'a [Effective],
-) -> impl Iterator<Item = ChangedValue> + 'a {
-    let find = |list: &'a [Effective], place: &str| list.iter().find(|field| field.place == place);
-    let changed = after.iter().filter_map(move |new| {
-        let old = find(before, &new.place);
-        let is_same = old.is_some_and(|old| old.is_same(new));
-        (!is_same).then(|| ChangedValue {
-            place: new.place.clone(),
-            from: old.map(|old| old.value.clone()),
-            to: Some(new.value.clone()),
-        })
-    });
-    let gone = before.iter().filter(move |old| find(after, &old.place).is_none());
-    changed.chain(gone.map(|old| ChangedValue {
+fn differences(before: &[Effective], after: &[Effective]) -> Vec<ChangedValue> {
+    let mut old: HashMap<&str, &Effective> = before.iter().map(|field| (&*field.place, field)).collect();
+    let mut changed = Vec::new();
+    for new in after {
+        let old = old.remove(&*new.place);
+        if !old.is_some_and(|old| old.is_same(new)) {
+            changed.push(ChangedValue {
+                place: new.place.clone(),
+                from: old.map(|old| old.value.clone()),
+                to: Some(new.value.clone()),
+            });
+        }
+    }
+    let gone = before.iter().filter(|field| old.contains_key(&*field.place));
+    changed.extend(gone.map(|old| ChangedValue {
         place: old.place.clone(),
         from: Some(old.value.clone()),
         to: None,
-    }))
+    }));
+    changed
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The command subject: every command, with arguments that are good, bad and hostile.
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Exit, Mark, Result};
+use kryten_testkit::{Behaviour, Exit, Mark, Result, nats};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -126,6 +126,8 @@ async fn changes_by_command_are_in_force_until_a_reload() -> Result {
 
     let toggled = data(&world, json!({"command": "triggers.toggle", "name": "films"})).await?;
     assert_eq!(toggled["enabled"], false);
+    let said = |line: &str| line.contains("triggers[0].enabled: true → false");
+    world.daemon.wait_for_log(Mark::START, SOON, said).await?;
     let limits = data(&world, json!({"command": "rate_limits.update", "global_max_per_minute": 77})).await?;
     assert_eq!(limits["global_max_per_minute"], 77);
     let film = json!({"command": "triggers.update", "name": "films", "fields": {"priority": 9}});
@@ -275,5 +277,18 @@ async fn a_pardoned_user_is_answered_again() -> Result {
     .await
     .expect("an answer")?;
     world.ledger().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_nats_does_not_take_is_said_to_be_too_large() -> Result {
+    let server = nats::Settings { max_payload: 8_000, ..nats::Settings::default() };
+    let long = json!({"personality": {"character_description": "x".repeat(9_000)}});
+    let world = World::of(BINARY).server(server).config(long).start().await?;
+    let refused = error(&world, json!({"command": "personality.get"})).await?;
+    assert_eq!(refused, "the answer is too large; narrow it");
+    let said = |line: &str| line.contains("a command's answer is too large for NATS");
+    world.daemon.wait_for_log(Mark::START, SOON, said).await?;
+    data(&world, json!({"command": "system.ping"})).await?;
     Ok(())
 }

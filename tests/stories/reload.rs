@@ -216,3 +216,19 @@ async fn a_mended_key_is_tried_at_once_though_the_old_one_had_opened_the_breaker
     assert_eq!(world.ledger().await?["sent"], 3);
     Ok(())
 }
+
+#[tokio::test]
+async fn no_pause_waits_for_a_flood_of_reloads() -> Result {
+    let trigger = |number: u32| json!({"name": format!("t{number}"), "regex": ["a(b|c)+d"]});
+    let triggers = json!({"triggers": (0..1_000).map(trigger).collect::<Vec<_>>()});
+    let world = World::of(BINARY).config(triggers).start().await?;
+    let mark = world.daemon.log().mark();
+    for _ in 0..3_000 {
+        world.robot.publish("kryten.llm.command", json!({"command": "system.reload"})).await?;
+    }
+    data(&world, json!({"command": "chat.pause"})).await?;
+    let lines = world.daemon.log().since(mark);
+    let reloads = lines.iter().filter(|line| line.to_string().contains("configuration reloaded")).count();
+    assert!(reloads <= 5, "{reloads} reloads came first");
+    Ok(())
+}

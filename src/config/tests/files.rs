@@ -1,10 +1,12 @@
 //! The files that operators have: the example, and one of the Python original.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::super::{Loaded, load};
+use super::super::testing::make_pipe;
+use super::super::{Loaded, load, load_file};
 
 const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.json"));
 const LEGACY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/legacy-config.json"));
@@ -126,5 +128,16 @@ fn collect_leaves(value: &Value, place: String, leaves: &mut Vec<String>) {
             }
         }
         _ => leaves.push(place),
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_without_waiting_for_a_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("config.json");
+    make_pipe(&pipe);
+    for path in [&*pipe, folder.path(), Path::new("/dev/zero")] {
+        let error = load_file(path).expect_err("no regular file").to_string();
+        assert!(error.ends_with("the file can't be read: it is no regular file"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::super::testing::{problems, text};
+use super::super::testing::{make_pipe, problems, text};
 use super::super::{Config, load};
 
 fn exposed(secret: &Option<SecretString>) -> Option<&str> {
@@ -62,12 +62,14 @@ fn a_file_that_holds_no_secret_is_refused() {
     fs::write(path("empty"), "\n").unwrap();
     fs::write(path("large"), "x".repeat(70_000)).unwrap();
     fs::write(path("binary"), b"\xff\xfe").unwrap();
+    make_pipe(&folder.path().join("pipe"));
     for (name, found) in [
         ("empty", "an empty file"),
         ("large", "a file larger than"),
         ("binary", "a file that can't be read"),
         ("absent", "a file that can't be read"),
-        ("", "a path that is no regular file"),
+        ("", "a file that can't be read (it is no regular file)"),
+        ("pipe", "a file that can't be read (it is no regular file)"),
     ] {
         let problems = problems(json!({"metrics": {"token_file": path(name)}}));
         assert_eq!(problems.len(), 1, "{name}");

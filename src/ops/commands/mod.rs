@@ -8,13 +8,13 @@ pub mod request;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use futures_util::stream::select_all;
+use futures_util::stream::{FuturesUnordered, select_all};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use crate::bus::Bus;
-use crate::bus::subscription::{Message, Subscription};
+use crate::bus::subscription::Subscription;
 use crate::bus::wire::{Identity, rounded};
+use crate::bus::{Bus, PublishError};
 use crate::chat::decide::Decider;
 use crate::chat::decisions::Decisions;
 use crate::clock::{Clock, Moment, iso};
@@ -33,6 +33,9 @@ use request::{BadRequest, Command, WhichContext};
 
 /// What goes with a user's figures: the Python original kept more.
 const NO_MEMORY: &str = "long-term memory is not available here";
+
+/// The most reloads and changes that are under way or wait; one more is refused.
+const MOST_SLOW: usize = 64;
 
 /// Follows commands. See [`Commands::run`].
 pub struct Commands {
@@ -61,33 +64,58 @@ impl<T: Into<String>> From<T> for Failed {
 }
 
 impl Commands {
-    /// Follows what comes on the command subjects, one after the other.
+    /// Follows what comes on the command subjects, one after the other; nothing waits for reloads and
+    /// changes.
     pub async fn run(self, subscriptions: Vec<Subscription>) {
         let mut messages = select_all(subscriptions.into_iter().map(Subscription::into_stream));
-        while let Some(message) = messages.next().await {
-            let answer = self.answer(&message).await;
-            let Some(reply) = message.reply() else { continue };
-            let bytes = answer.to_string().into_bytes();
-            if let Err(error) = self.bus.publish(reply, bytes).await {
-                warn!(%error, "a command's answer could not be sent");
+        let mut slow = FuturesUnordered::new();
+        loop {
+            let message = tokio::select! {
+                Some(()) = slow.next() => continue,
+                message = messages.next() => message,
+            };
+            let Some(message) = message else { break };
+            let reply = message.reply().map(str::to_owned);
+            match request::parse(message.payload(), &self.identity.service) {
+                Ok((name, command)) if !command.may_take_long() => self.serve(name, command, reply).await,
+                Ok((name, command)) if slow.len() < MOST_SLOW => slow.push(self.serve(name, command, reply)),
+                Ok((name, _)) => {
+                    let result = Err("Too many reloads and changes wait; try again later".into());
+                    self.send(reply, envelope(Some(name), result)).await;
+                }
+                Err(BadRequest { command, error }) => {
+                    self.send(reply, envelope(command.as_deref(), Err(error.into()))).await;
+                }
             }
         }
+        while slow.next().await.is_some() {}
     }
 
-    async fn answer(&self, message: &Message) -> Value {
-        match request::parse(message.payload(), &self.identity.service) {
-            Ok((name, command)) => {
-                let changes = command.changes();
-                let result = self.follow(command).await;
-                if changes {
-                    match &result {
-                        Ok(_) => info!(command = name, "command followed"),
-                        Err(Failed { error, .. }) => warn!(command = name, ?error, "command refused"),
-                    }
-                }
-                envelope(Some(name), result)
+    async fn serve(&self, name: &'static str, command: Command, reply: Option<String>) {
+        let changes = command.changes();
+        let result = self.follow(command).await;
+        if changes {
+            match &result {
+                Ok(_) => info!(command = name, "command followed"),
+                Err(Failed { error, .. }) => warn!(command = name, ?error, "command refused"),
             }
-            Err(BadRequest { command, error }) => envelope(command.as_deref(), Err(error.into())),
+        }
+        self.send(reply, envelope(Some(name), result)).await;
+    }
+
+    async fn send(&self, reply: Option<String>, answer: Value) {
+        let Some(reply) = reply else { return };
+        let bytes = answer.to_string().into_bytes();
+        let length = bytes.len();
+        let mut sent = self.bus.publish(&reply, bytes).await;
+        if sent == Err(PublishError::Refused) {
+            let command = answer["command"].as_str();
+            warn!(command, bytes = length, "a command's answer is too large for NATS");
+            let refusal = envelope(command, Err("the answer is too large; narrow it".into()));
+            sent = self.bus.publish(&reply, refusal.to_string().into_bytes()).await;
+        }
+        if let Err(error) = sent {
+            warn!(%error, "a command's answer could not be sent");
         }
     }
 

@@ -93,6 +93,11 @@ pub struct BadRequest {
 }
 
 impl Command {
+    /// Whether it may take seconds: it reads files or compiles patterns.
+    pub fn may_take_long(&self) -> bool {
+        matches!(self, Self::Reload | Self::Change(_))
+    }
+
     /// Whether it changes something.
     pub fn changes(&self) -> bool {
         match self {
@@ -200,7 +205,9 @@ impl<'a> Arguments<'a> {
     }
 
     fn required(&self, key: &str) -> Result<String, String> {
-        self.text(key)?.ok_or_else(|| format!("Missing required field: {key}"))
+        let is_empty = self.get(key).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty());
+        let text = if is_empty { None } else { self.text(key)? };
+        text.ok_or_else(|| format!("Missing required field: {key}"))
     }
 
     fn user(&self, key: &str) -> Result<Option<Username>, String> {
@@ -209,7 +216,7 @@ impl<'a> Arguments<'a> {
 
     fn limit(&self, (most, usual): (usize, usize)) -> Result<usize, String> {
         let Some(value) = self.get("limit") else { return Ok(usual) };
-        match value.as_u64().filter(|limit| *limit > 0) {
+        match whole_number(value).filter(|limit| *limit > 0) {
             Some(limit) => Ok(usize::try_from(limit).unwrap_or(most).min(most)),
             None => Err("limit: must be a whole number, 1 or more".to_owned()),
         }
@@ -227,7 +234,7 @@ impl<'a> Arguments<'a> {
             return Ok(WhichContext::CorrelationId(id));
         }
         let index = self.get("index").ok_or("Missing required field: correlation_id or index")?;
-        let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
+        let index = whole_number(index).and_then(|index| usize::try_from(index).ok());
         Ok(WhichContext::Index(index.ok_or("index: must be a whole number; 0 is the oldest")?))
     }
 
@@ -242,12 +249,24 @@ impl<'a> Arguments<'a> {
         let nested = |members: Option<&Map<String, Value>>| {
             members.and_then(|members| members.get("fields")).and_then(Value::as_object).map(of)
         };
-        nested(self.args).or_else(|| nested(Some(self.request))).or_else(|| self.args.map(of)).unwrap_or_else(
-            || {
-                let known = self.request.iter().filter(|(key, _)| known.contains(&key.as_str()));
-                known.map(|(key, value)| (key.clone(), value.clone())).collect()
-            },
-        )
+        let args = self.args.map(of).filter(|fields: &Map<String, Value>| !fields.is_empty());
+        nested(self.args).or_else(|| nested(Some(self.request))).or(args).unwrap_or_else(|| {
+            let known = self.request.iter().filter(|(key, _)| known.contains(&key.as_str()));
+            known.map(|(key, value)| (key.clone(), value.clone())).collect()
+        })
+    }
+}
+
+/// A whole number, also as a text or with a point, as in the configuration.
+fn whole_number(value: &Value) -> Option<u64> {
+    let of_float = |number: f64| {
+        // Beyond this, floats skip whole numbers.
+        let is_whole = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);
+        is_whole.then_some(number as u64)
+    };
+    match value {
+        Value::String(text) => text.trim().parse().ok().or_else(|| of_float(text.trim().parse().ok()?)),
+        number => number.as_u64().or_else(|| of_float(number.as_f64()?)),
     }
 }
 

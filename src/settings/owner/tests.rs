@@ -188,6 +188,55 @@ fn the_files_variables_are_still_replaced_under_a_change() {
     assert_eq!(owner.config().personality.response_style, "costs $5");
 }
 
+#[test]
+fn a_change_keeps_the_secrets_of_the_last_load_though_their_files_are_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, secret: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, secret).expect("written");
+        path
+    };
+    let (key, password) = (write("key", "the key"), write("password", "the password"));
+    let file =
+        json!({"llm_providers": {"local": {"api_key_file": key}}, "nats": {"password_file": password}});
+    let mut owner = owner(file.clone());
+    std::fs::remove_file(&key).expect("removed");
+    std::fs::remove_file(&password).expect("removed");
+    let limits = Change::RateLimits(fields(json!({"global_max_per_minute": 9})));
+    let taken = owner.change(&limits, &|_| None).expect("a change");
+    assert_eq!(places(&taken), ["rate_limits.global_max_per_minute"]);
+    let key = |owner: &Owner| {
+        let provider = &owner.config().llm_providers[0];
+        assert_eq!(provider.usable, Ok(()));
+        provider.api_key.as_ref().map(|key| secrecy::ExposeSecret::expose_secret(key).to_owned())
+    };
+    assert_eq!(key(&owner).as_deref(), Some("the key"));
+
+    write("key", "another key");
+    write("password", "the password");
+    let taken = owner.reload(loaded(file));
+    assert_eq!(
+        places(&taken),
+        ["llm_providers.local.api_key_file", "rate_limits.global_max_per_minute"],
+        "another secret in the same file"
+    );
+    assert_eq!(key(&owner).as_deref(), Some("another key"));
+    assert!(!format!("{taken:?}").contains("another key"));
+}
+
+#[test]
+fn five_thousand_triggers_are_compared_at_once() {
+    let triggers = |probability: f64| {
+        let one = |number: u32| json!({"name": number.to_string(), "probability": probability});
+        json!({"triggers": (0..5_000).map(one).collect::<Vec<_>>()})
+    };
+    let (mut owner, other) = (owner(triggers(0.5)), loaded(triggers(0.25)));
+    let begun = std::time::Instant::now();
+    let taken = owner.reload(other);
+    assert_eq!(taken.changes.len(), 5_000);
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+}
+
 proptest! {
     #[test]
     fn no_change_by_command_makes_a_panic_or_a_config_that_no_file_could_hold(

@@ -29,6 +29,9 @@ fn every_command_is_read() {
         (json!({"command": "system.reload"}), Command::Reload),
         (json!({"command": "context.recent"}), Command::RecentContexts(10)),
         (json!({"command": "context.recent", "limit": 51}), Command::RecentContexts(50)),
+        (json!({"command": "context.recent", "limit": "5"}), Command::RecentContexts(5)),
+        (json!({"command": "context.recent", "limit": " 5.0 "}), Command::RecentContexts(5)),
+        (json!({"command": "context.recent", "limit": 5.0}), Command::RecentContexts(5)),
         (json!({"command": "context.get", "index": 0}), Command::Context(WhichContext::Index(0))),
         (
             json!({"command": "context.get", "args": {"correlation_id": "a"}}),
@@ -45,6 +48,14 @@ fn every_command_is_read() {
         (
             json!({"command": "personality.update", "args": {"response_style": "dry"}}),
             Command::Change(Change::Personality(style())),
+        ),
+        (
+            json!({"command": "personality.update", "args": {}, "response_style": "dry"}),
+            Command::Change(Change::Personality(style())),
+        ),
+        (
+            json!({"command": "triggers.update", "args": {"name": "x"}, "response_style": "dry"}),
+            Command::Change(Change::Trigger("x".into(), style())),
         ),
         (
             json!({"command": "triggers.update", "name": "x", "fields": {"response_style": "dry"}}),
@@ -114,6 +125,13 @@ fn what_is_wrong_is_said_as_ever() {
         (json!({"command": "triggers.toggle", "name": null}), "Missing required field: name"),
         (json!({"command": "triggers.toggle", "name": 5}), "name: must be a text"),
         (json!({"command": "triggers.update", "fields": {}}), "Missing required field: name"),
+        (json!({"command": "triggers.toggle", "name": " "}), "Missing required field: name"),
+        (json!({"command": "spam.pardon", "user": ""}), "Missing required field: user"),
+        (json!({"command": "rate_limits.reset", "user": ""}), "user: must be a text"),
+        (json!({"command": "context.recent", "limit": 5.5}), "limit: must be"),
+        (json!({"command": "context.recent", "limit": -1.0}), "limit: must be"),
+        (json!({"command": "context.recent", "limit": "NaN"}), "limit: must be"),
+        (json!({"command": "context.recent", "limit": true}), "limit: must be"),
         (json!({"command": "spam.pardon"}), "Missing required field: user"),
         (json!({"command": "forget.user", "user": "bob"}), "Missing required field: username"),
         (json!({"command": "context.get"}), "Missing required field: correlation_id or index"),
