@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::bus::wire::rounded;
+use crate::chat::decisions::beginning;
 use crate::chat::plan::ReplyPlan;
 use crate::chat::prompt::Prompt;
 use crate::clock::{Moment, iso};
@@ -104,10 +105,6 @@ impl Context {
     fn bytes(&self) -> usize {
         self.message.len() + self.prompt.system.len() + self.prompt.user.len() + self.answer.text.len()
     }
-}
-
-fn beginning(text: &str, characters: usize) -> &str {
-    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The last contexts. Cheap to clone; all clones share them.

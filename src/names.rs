@@ -103,6 +103,11 @@ struct RoomParts {
 }
 
 impl RoomName {
+    /// Whether an operator means this room: by its domain and channel, or by a name of the same token.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.to_string() == name || token(name).is_ok_and(|token| token == self.token())
+    }
+
     /// Takes the domain and channel as configured (already trimmed).
     ///
     /// # Errors

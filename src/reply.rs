@@ -16,7 +16,6 @@ use crate::chat::prompt::{self, Occasion, Prompt};
 use crate::chat::repetition::Wording;
 use crate::chat::{answer, format};
 use crate::clock::{Clock, Moment};
-use crate::config::Config;
 use crate::context_log::{Context, ContextLog};
 use crate::decider::DeciderHandle;
 use crate::llm::{Answer, GaveUp, Request, Router};
@@ -115,7 +114,7 @@ async fn respond(
     let lines =
         answer::lines(plan, &answer.text, answer.cut_by_token_limit).map_err(ReplyOutcome::Silenced)?;
     said.clone_from(&lines);
-    if is_dry_run(plan.config()) {
+    if plan.config().testing.is_silent() {
         info!(provider = %answer.provider, ?lines, "dry run: this would have been said");
         return Err(ReplyOutcome::Silenced(Reason::DryRun));
     }
@@ -132,7 +131,7 @@ async fn fall_back(
 ) -> Result<ReplyEnd, ReplyOutcome> {
     let exhausted = ReplyOutcome::Failed(Reason::Exhausted);
     let lines = answer::fallback_lines(plan, rand::random());
-    if lines.is_empty() || is_dry_run(plan.config()) {
+    if lines.is_empty() || plan.config().testing.is_silent() {
         return Err(exhausted);
     }
     let end = say(plan, tools, lines.clone(), Words::Fallback).await?;
@@ -151,11 +150,6 @@ async fn say(
 ) -> Result<ReplyEnd, ReplyOutcome> {
     let outbox = tools.outboxes.get(&plan.room).ok_or(ReplyOutcome::Failed(Reason::Internal))?;
     Ok(outbox.say(lines, words, plan.correlation_id.clone()).await)
-}
-
-/// Whether nothing may be said.
-fn is_dry_run(config: &Config) -> bool {
-    config.testing.dry_run || !config.testing.send_to_chat
 }
 
 /// Remembers what was asked and answered, and publishes it for whoever watches.

@@ -51,7 +51,9 @@ impl Entry {
             correlation_id: fired.or(given),
             room: room.clone(),
             user: message.map(|message| message.user.clone()),
-            message: message.map(|message| beginning(&message.text)).unwrap_or_default(),
+            message: message
+                .map(|message| beginning(&message.text, MESSAGE_CHARACTERS).to_owned())
+                .unwrap_or_default(),
             end: End::Silence(silence.reason),
             detail: silence.detail.to_string(),
         }
@@ -64,7 +66,7 @@ impl Entry {
             correlation_id: Some(plan.correlation_id.clone()),
             room: plan.room.clone(),
             user: plan.user.clone(),
-            message: beginning(&plan.original),
+            message: beginning(&plan.original, MESSAGE_CHARACTERS).to_owned(),
             end: End::Reply(None),
             detail: String::new(),
         }
@@ -128,9 +130,9 @@ impl Decisions {
     }
 }
 
-/// A message's beginning, as it is kept.
-fn beginning(message: &str) -> String {
-    message.chars().take(MESSAGE_CHARACTERS).collect()
+/// A text's first characters.
+pub fn beginning(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -201,6 +203,6 @@ mod tests {
 
     #[test]
     fn a_beginning_is_cut_at_a_character() {
-        assert_eq!(beginning(&"é".repeat(200)), "é".repeat(100));
+        assert_eq!(beginning(&"é".repeat(200), MESSAGE_CHARACTERS), "é".repeat(100));
     }
 }

@@ -175,7 +175,7 @@ fn look_ahead(config: &Config, clock: Clock, plan: &ReplyPlan, prompt: &Prompt) 
         say(&format!("Silence: {} (no provider can be used)", Reason::Exhausted.as_str()));
     } else if let Some(limit) = runtime()?.block_on(router.denied(&request(plan, prompt))) {
         say(&format!("Silence: {} (no provider may be asked)", limit.as_str()));
-    } else if config.testing.dry_run || !config.testing.send_to_chat {
+    } else if config.testing.is_silent() {
         say(&format!("The answer would not be said: {}", Reason::DryRun.as_str()));
     }
     Ok(())
@@ -231,8 +231,7 @@ fn of_answer(number: u32, times: u32, plan: &ReplyPlan, answer: &Answer) -> Stri
     let _ = write!(text, ":\n{}\n", visible_lines(&answer.text));
     match answer::lines(plan, &answer.text, answer.cut_by_token_limit) {
         Ok(lines) => {
-            let testing = &plan.config().testing;
-            let is_dry_run = testing.dry_run || !testing.send_to_chat;
+            let is_dry_run = plan.config().testing.is_silent();
             text.push_str(if is_dry_run { "Would be said but for dry_run:" } else { "Would be said:" });
             lines.iter().for_each(|line| _ = write!(text, "\n  < {}", visible(line)));
         }

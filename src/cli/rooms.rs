@@ -4,16 +4,11 @@ use std::process::ExitCode;
 
 use super::{exit, say_error};
 use crate::config::Config;
-use crate::names::{self, RoomName};
+use crate::names::RoomName;
 
 /// The configured room of this name, as it is written or as a token; the first one without a name.
 pub fn find(config: &Config, wanted: Option<&str>) -> Option<RoomName> {
-    let is_wanted = |room: &&RoomName| {
-        wanted.is_none_or(|wanted| {
-            room.to_string() == wanted || names::token(wanted).is_ok_and(|token| token == room.token())
-        })
-    };
-    config.rooms.iter().find(is_wanted).cloned()
+    config.rooms.iter().find(|room| wanted.is_none_or(|name| room.is_called(name))).cloned()
 }
 
 /// Says that there is no such room.

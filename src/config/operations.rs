@@ -83,6 +83,11 @@ pub struct Testing {
 }
 
 impl Testing {
+    /// Whether nothing is said in chat, for either of the two reasons.
+    pub fn is_silent(&self) -> bool {
+        self.dry_run || !self.send_to_chat
+    }
+
     pub(super) fn read(s: &mut Section<'_>) -> Self {
         Self {
             dry_run: s.boolean("dry_run", false),

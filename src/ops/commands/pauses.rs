@@ -99,9 +99,7 @@ impl Pauses {
     /// # Errors
     /// When there is none.
     pub fn named(&self, name: &str) -> Result<Vec<RoomName>, String> {
-        let token = names::token(name).ok();
-        let is_named = |room: &&RoomName| room.to_string() == name || Some(room.token()) == token.as_deref();
-        let rooms: Vec<RoomName> = self.rooms.iter().filter(is_named).cloned().collect();
+        let rooms: Vec<RoomName> = self.rooms.iter().filter(|room| room.is_called(name)).cloned().collect();
         if rooms.is_empty() {
             let known: Vec<String> = self.rooms.iter().map(ToString::to_string).collect();
             return Err(format!("Channel not found: {name:.100}; there are: {}", known.join(", ")));
