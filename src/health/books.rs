@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::component::{Component, ComponentSet, Conditions, message};
 use super::ledger::{Ledger, LineCounts, ReasonCounts};
+use super::news::{Change, LatestNews};
 use super::progress::Progress;
 use super::snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
@@ -41,6 +42,9 @@ pub(super) struct Books {
     /// By what is wrong with them.
     pub malformed: BTreeMap<&'static str, u64>,
     pub users: UserCount,
+    pub news: LatestNews,
+    /// How often each state was followed by each other.
+    transitions: BTreeMap<(State, State), u64>,
     /// What the latest judgement rests on, and what it came to.
     facts: Facts,
     cause: Option<Cause>,
@@ -76,6 +80,8 @@ impl Books {
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
             users: UserCount::default(),
+            news: LatestNews::default(),
+            transitions: BTreeMap::new(),
             facts: Facts::default(),
             cause: Some(Cause::Disconnected),
             since: now,
@@ -102,7 +108,20 @@ impl Books {
             (None, None) => return None,
         };
         let since = mem::replace(&mut self.since, now);
-        Some(Transition { from, to, reason, held: now.elapsed.saturating_sub(since.elapsed) })
+        let transition = Transition { from, to, reason, held: now.elapsed.saturating_sub(since.elapsed) };
+        *self.transitions.entry((from, to)).or_default() += 1;
+        self.news.add(now, Change::State(transition.clone()));
+        Some(transition)
+    }
+
+    /// Takes in how a provider's latest attempt ended. One that is not configured is left out.
+    pub(super) fn provider(&mut self, now: Moment, name: &ProviderName, status: ProviderStatus) {
+        let Some(known) = self.providers.iter_mut().find(|known| known.name == *name) else { return };
+        let before = mem::replace(&mut known.status, status);
+        if before != status {
+            let change = Change::Provider { provider: name.clone(), from: before, to: status };
+            self.news.add(now, change);
+        }
     }
 
     fn facts(&mut self, now: Duration) -> Facts {
@@ -153,6 +172,7 @@ impl Books {
             state: state(self.cause),
             reason: self.cause.map(|cause| cause.to_string()),
             since: self.since.wall,
+            transitions: self.transitions.clone(),
             nats_connected: self.link_down.is_none(),
             providers: self.providers.clone(),
             messages_processed: self.messages_processed,
@@ -212,13 +232,16 @@ impl UserCount {
 }
 
 /// A change of the state.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Transition {
-    from: State,
-    to: State,
-    reason: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// The state before.
+    pub from: State,
+    /// The state now.
+    pub to: State,
+    /// Why; for a better state what is no longer so.
+    pub reason: String,
     /// How long the state before held.
-    held: Duration,
+    pub held: Duration,
 }
 
 impl Transition {

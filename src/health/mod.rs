@@ -7,6 +7,7 @@ mod books;
 mod component;
 mod ledger;
 mod monitor;
+mod news;
 mod progress;
 mod snapshot;
 mod state;
@@ -15,9 +16,11 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use books::Transition;
 pub use component::{Component, ComponentSet, cut};
 pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
+pub use news::{Change, News};
 pub use progress::Progress;
 pub use snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 pub use state::{ProviderStatus, State};

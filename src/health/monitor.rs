@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::books::Books;
 use super::component::{Component, ComponentSet, message};
 use super::ledger::LineFate;
+use super::news::News;
 use super::progress::Progress;
 use super::snapshot::{PausedRoom, ProviderHealth, Snapshot};
 use super::state::ProviderStatus;
@@ -118,10 +119,8 @@ impl HealthMonitor {
     /// A provider's latest completed attempt, as the owner of its state sees it. A provider
     /// that is not configured is left out.
     pub fn provider_status(&self, now: Moment, provider: &ProviderName, status: ProviderStatus) {
-        self.report(now, |books, _| {
-            if let Some(known) = books.providers.iter_mut().find(|known| known.name == *provider) {
-                known.status = status;
-            }
+        self.report(now, |books, at| {
+            books.provider(Moment { elapsed: at, wall: now.wall }, provider, status);
         });
     }
 
@@ -193,6 +192,12 @@ impl HealthMonitor {
     /// Lets time pass, once a second: windows and conditions heal, stalls are seen.
     pub fn tick(&self, now: Moment) {
         self.report(now, |_, _| {});
+    }
+
+    /// What changed since the news of this number, oldest first; 0 is before all. Of much news only
+    /// the latest is kept.
+    pub fn news_since(&self, number: u64) -> Vec<News> {
+        self.books().news.since(number)
     }
 
     /// Health at this moment.

@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub reason: Option<String>,
     /// The wall clock when it took this state.
     pub since: DateTime<Utc>,
+    /// How often each state was followed by each other since the start; pairs that never were are left out.
+    pub transitions: BTreeMap<(State, State), u64>,
     /// Whether the link to the bus is up and proven.
     pub nats_connected: bool,
     /// All configured providers, in the order of the configuration.

@@ -2,11 +2,39 @@
 
 use serde_json::{Map, Value, json};
 
-use super::http::Facts;
 use crate::bus::wire::{Identity, rounded};
 use crate::clock::iso;
+use crate::config::Config;
 use crate::health::{ComponentHealth, ProviderStatus, Snapshot};
 use crate::outcome::Reason;
+
+/// What the configuration says, as far as it is shown.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The character's name.
+    pub personality: String,
+    /// The provider that is asked first.
+    pub default_provider: String,
+    /// Whether nothing is sent to chat.
+    pub dry_run: bool,
+    /// How many triggers are loaded.
+    pub triggers_configured: usize,
+    /// How many contexts are remembered.
+    pub context_log_size: usize,
+}
+
+impl Facts {
+    /// What is in force.
+    pub fn of(config: &Config, context_log_size: usize) -> Self {
+        Self {
+            personality: config.personality.character_name.clone(),
+            default_provider: config.default_provider.to_string(),
+            dry_run: config.testing.dry_run,
+            triggers_configured: config.triggers.len(),
+            context_log_size,
+        }
+    }
+}
 
 /// The document: every key that there has ever been, and what came later.
 pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) -> Value {

@@ -2,10 +2,5 @@
 
 pub mod commands;
 mod document;
-mod guard;
 pub mod http;
-mod server;
 pub mod systemd;
-
-#[cfg(test)]
-mod http_tests;

@@ -19,7 +19,7 @@ fn after(elapsed: Duration) -> Moment {
     Moment { elapsed, wall: DateTime::<Utc>::UNIX_EPOCH + elapsed }
 }
 
-fn at(seconds: u64) -> Moment {
+pub(super) fn at(seconds: u64) -> Moment {
     after(Duration::from_secs(seconds))
 }
 

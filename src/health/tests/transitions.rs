@@ -131,3 +131,32 @@ fn a_report_that_ends_nothing_is_an_error_in_the_log() {
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["level"], "ERROR");
 }
+
+#[test]
+fn transitions_and_changes_of_providers_are_news_in_their_order() {
+    let monitor = HealthMonitor::new(at(0), providers(["local"]), []);
+    monitor.link(at(1), LinkHealth::Up);
+    status(&monitor, at(2), "local", ProviderStatus::Failed);
+    status(&monitor, at(3), "local", ProviderStatus::Failed);
+    status(&monitor, at(4), "nobody", ProviderStatus::Failed);
+    let news = monitor.news_since(0);
+    let state = |from, to, reason: &str, held| {
+        Change::State(Transition { from, to, reason: reason.to_owned(), held: Duration::from_secs(held) })
+    };
+    let local = ProviderName::new("local");
+    let (from, to) = (ProviderStatus::Unknown, ProviderStatus::Failed);
+    assert_eq!(
+        news.iter().map(|news| (news.at.elapsed.as_secs(), news.change.clone())).collect::<Vec<_>>(),
+        [
+            (1, state(State::Failing, State::Healthy, "no longer: NATS disconnected", 1)),
+            (2, Change::Provider { provider: local, from, to }),
+            (2, state(State::Healthy, State::Degraded, "every LLM provider called so far failed last", 1)),
+        ]
+    );
+    assert_eq!(monitor.news_since(2).len(), 1);
+    let counted = monitor.snapshot(at(5)).transitions;
+    assert_eq!(
+        counted.into_iter().collect::<Vec<_>>(),
+        [((State::Healthy, State::Degraded), 1), ((State::Failing, State::Healthy), 1)]
+    );
+}

@@ -26,8 +26,8 @@ use crate::llm::ProvidersView;
 use crate::names::Username;
 use crate::settings::{Change, InForce, NotChanged, SettingsHandle};
 
-use super::document;
-use super::http::Facts;
+use super::document::{self, Facts};
+
 pub use pauses::Pauses;
 use request::{BadRequest, Command, WhichContext};
 

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::http::{HttpState, serve};
 use super::server::REQUEST_TIME;
+use super::{HttpState, serve};
 use crate::bus::wire::Identity;
 use crate::chat::rules::Rules;
 use crate::clock::{Clock, Moment};
