@@ -30,10 +30,11 @@ done
 
 "$root/scripts/nats-server.sh" >/dev/null
 
-# Only tests of what an operator installs need these, and say loudly what they skip without them.
+# Only tests of what an operator installs or looks at need these, and say loudly what they skip without them.
 if [ "$(uname)" = Linux ]; then
-    for tool in systemd-analyze:systemd logrotate:logrotate; do
+    for tool in systemd-analyze:systemd logrotate:logrotate chromium:chromium chromedriver:chromium-driver; do
         command -v "${tool%%:*}" >/dev/null || apt_install "${tool##*:}" ||
             echo "setup.sh: there is no ${tool%%:*}, and it could not be installed: its tests are skipped" >&2
     done
+    "$root/scripts/axe.sh" >/dev/null || echo "setup.sh: there is no axe: its tests are skipped" >&2
 fi

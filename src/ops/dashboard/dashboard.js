@@ -14,6 +14,8 @@ const place = (id) => document.getElementById(id);
 let latest;
 let heardAt;
 let connected = false;
+/** Whether nothing goes on before somebody gives a token. */
+let tokenWanted = false;
 let announced;
 
 function takeStatus(status) {
@@ -35,7 +37,7 @@ function showState() {
   document.body.classList.toggle("old", !live);
   const link = place("connection");
   link.dataset.link = live ? "live" : latest ? "lost" : "waiting";
-  setText(link, live ? "Live" : latest ? "Not connected" : "Connecting");
+  setText(link, live ? "Live" : tokenWanted ? "Token needed" : latest ? "Not connected" : "Connecting");
   const state = live ? latest.health.state : "unknown";
   place("now").dataset.state = state;
   if (live) {
@@ -77,6 +79,7 @@ function setForeign(where, text) {
 const following = follow({
   onOpen() {
     connected = true;
+    tokenWanted = false;
     place("sign-in").hidden = true;
     place("content").hidden = false;
     refresh();
@@ -90,7 +93,8 @@ const following = follow({
   },
   onLost(error) {
     connected = false;
-    if (error instanceof TokenWanted) askForToken();
+    tokenWanted = error instanceof TokenWanted;
+    if (tokenWanted) askForToken();
     showState();
   },
 });
