@@ -12,6 +12,7 @@ pub mod context_log;
 pub mod decider;
 pub mod health;
 pub mod heartbeat;
+pub mod history;
 pub mod intake;
 pub mod lifecycle;
 pub mod llm;

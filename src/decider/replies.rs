@@ -64,7 +64,8 @@ impl DeciderLoop {
     pub(super) fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {
         let now = self.clock.now();
         self.health.reply_fired(now);
-        let in_hand = InHand { ticket: plan.ticket, begun: now.elapsed, decision: Entry::of_plan(now, &plan) };
+        let in_hand =
+            InHand { ticket: plan.ticket, begun: now.elapsed, decision: Entry::of_plan(now, &plan) };
         if self.replies.len() >= plan.config().max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
             let end = ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));

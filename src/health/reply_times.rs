@@ -42,12 +42,12 @@ mod tests {
     fn each_reader_gets_what_came_since_and_the_oldest_are_forgotten() {
         let seconds = Duration::from_secs;
         let mut times = ReplyTimes::default();
-        assert_eq!(times.since(0), []);
+        assert!(times.since(0).is_empty());
         [1, 2, 3].into_iter().for_each(|time| times.add(seconds(time)));
         assert_eq!(times.since(0), [seconds(1), seconds(2), seconds(3)]);
         assert_eq!(times.since(2), [seconds(3)]);
-        assert_eq!(times.since(3), []);
-        assert_eq!(times.since(9), [], "nobody can have seen so many");
+        assert!(times.since(3).is_empty());
+        assert!(times.since(9).is_empty(), "nobody can have seen so many");
         (0..5_000).for_each(|_| times.add(seconds(4)));
         assert_eq!((times.since(3).len(), times.total()), (KEPT, 5_003));
     }
