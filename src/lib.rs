@@ -3,6 +3,7 @@
 //! Read [`service`] first: it wires everything and holds the order of start and stop.
 
 pub mod about;
+pub mod alerts;
 pub mod bus;
 pub mod chat;
 pub mod cli;
