@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod context_log;
 pub mod decider;
+pub mod group;
 pub mod health;
 pub mod heartbeat;
 pub mod intake;
