@@ -16,6 +16,8 @@ let heardAt;
 let connected = false;
 /** Whether nothing goes on before somebody gives a token. */
 let tokenWanted = false;
+/** Whether nothing has come of this stream yet. */
+let isNew = false;
 let announced;
 
 function takeStatus(status) {
@@ -26,6 +28,8 @@ function takeStatus(status) {
   showStatus(status, offset);
   offerRooms((status.rooms ?? []).map((room) => room.channel));
   offerHistory(status.history);
+  if (isNew) loadHistory();
+  isNew = false;
   showState();
 }
 
@@ -82,8 +86,8 @@ const following = follow({
     tokenWanted = false;
     place("sign-in").hidden = true;
     place("content").hidden = false;
+    isNew = true;
     refresh();
-    loadHistory();
     showState();
   },
   onEvent(name, data) {
