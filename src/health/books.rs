@@ -10,7 +10,6 @@ use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::news::{Change, LatestNews};
 use super::progress::Progress;
 use super::reply_times::ReplyTimes;
-use super::snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
 use super::window::SlidingCount;
