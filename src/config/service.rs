@@ -98,7 +98,9 @@ impl MetricsConfig {
 }
 
 /// The paths of our own pages.
-const TAKEN_PATHS: [&str; 3] = ["/", "/livez", "/readyz"];
+const TAKEN_PATHS: [&str; 4] = ["/", "/livez", "/readyz", "/favicon.svg"];
+/// What the paths of our other pages begin with.
+const TAKEN_BEGINNINGS: [&str; 2] = ["/api/", "/dashboard"];
 
 fn http_path(s: &mut Section<'_>, key: &'static str, default: &str) -> String {
     s.field(
@@ -108,12 +110,16 @@ fn http_path(s: &mut Section<'_>, key: &'static str, default: &str) -> String {
         |item| {
             let path = item.filled_text()?;
             let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-            let free = !TAKEN_PATHS.contains(&path.as_str()) && !path.starts_with("/api/");
+            let free = !TAKEN_PATHS.contains(&path.as_str())
+                && !TAKEN_BEGINNINGS.iter().any(|beginning| path.starts_with(beginning));
             if path.starts_with('/') && free && path.chars().all(plain) {
                 Ok(path)
             } else {
-                let allowed =
-                    format!("a path that begins with / and is not {} or under /api/", TAKEN_PATHS.join(", "));
+                let allowed = format!(
+                    "a path that begins with / and is not {}, nor begins with {}",
+                    TAKEN_PATHS.join(", "),
+                    TAKEN_BEGINNINGS.join(" or ")
+                );
                 Err(item.wrong(&allowed))
             }
         },

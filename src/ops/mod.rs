@@ -3,4 +3,7 @@
 pub mod commands;
 mod document;
 pub mod http;
+pub mod queues;
+pub mod remembered;
+mod status;
 pub mod systemd;
