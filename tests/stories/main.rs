@@ -16,6 +16,7 @@ mod heartbeats;
 mod hostile_answers;
 mod hostile_chat;
 mod http;
+mod http_api;
 mod instances;
 mod link;
 mod logs;
