@@ -69,3 +69,41 @@ impl Listener {
 pub(super) fn text(event: &str, data: &Value) -> Bytes {
     format!("event: {event}\ndata: {data}\n\n").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_falls_behind_is_let_go_and_the_others_go_on() {
+        let sender = broadcast::Sender::new(2);
+        let places = Arc::new(Semaphore::new(2));
+        let listener = async || Listener {
+            begin: Some(Bytes::from_static(b"begin")),
+            texts: sender.subscribe(),
+            stop: CancellationToken::new(),
+            _place: places.clone().acquire_owned().await.expect("a place"),
+        };
+        let (mut slow, mut quick) = (listener().await, listener().await);
+        assert_eq!(quick.next().await.as_deref(), Some(&b"begin"[..]));
+        for number in 0..4_u8 {
+            sender.send(vec![number].into()).expect("listeners");
+            assert_eq!(quick.next().await.as_deref(), Some(&[number][..]));
+        }
+        assert_eq!(slow.next().await.as_deref(), Some(&b"begin"[..]));
+        assert_eq!(slow.next().await, None);
+        quick.stop.cancel();
+        assert_eq!(quick.next().await, None);
+    }
+
+    #[test]
+    fn an_event_is_a_line_of_its_kind_and_one_of_data() {
+        let data = json!({"message": "two\nlines\r\nand \u{2028}"});
+        let told = text("decisions", &data);
+        let told = std::str::from_utf8(&told).expect("text");
+        assert_eq!(told.matches(['\n', '\r']).count(), 3, "{told}");
+        assert!(told.starts_with("event: decisions\ndata: {") && told.ends_with("}\n\n"), "{told}");
+    }
+}
