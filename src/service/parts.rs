@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::lifecycle::control::{self, Control, Listeners};
 use crate::llm::ProvidersView;
 use crate::ops::commands::{Commands, Pauses};
@@ -78,7 +79,12 @@ pub(super) struct OfChat {
 }
 
 /// What the HTTP pages are made of.
-pub(super) fn http_state(common: &Common, chat: OfChat, ready: watch::Receiver<bool>) -> HttpState {
+pub(super) fn http_state(
+    common: &Common,
+    chat: OfChat,
+    history: History,
+    ready: watch::Receiver<bool>,
+) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
@@ -94,6 +100,7 @@ pub(super) fn http_state(common: &Common, chat: OfChat, ready: watch::Receiver<b
         providers: chat.providers,
         spend: chat.spend,
         queues: chat.queues,
+        history,
         clock: *clock,
         ready,
         stopping: shutdown.stop_taking.clone(),

@@ -18,20 +18,26 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 4] = [
-    Asset { path: "/", kind: "text/html; charset=utf-8", text: include_str!("../dashboard/index.html") },
-    Asset {
-        path: "/dashboard.css",
-        kind: "text/css; charset=utf-8",
-        text: include_str!("../dashboard/dashboard.css"),
-    },
-    Asset {
-        path: "/dashboard.js",
-        kind: "text/javascript; charset=utf-8",
-        text: include_str!("../dashboard/dashboard.js"),
-    },
-    Asset { path: "/favicon.svg", kind: "image/svg+xml", text: include_str!("../dashboard/favicon.svg") },
+const ASSETS: [Asset; 13] = [
+    Asset { path: "/", kind: HTML, text: include_str!("../dashboard/index.html") },
+    Asset { path: "/dashboard.css", kind: CSS, text: include_str!("../dashboard/dashboard.css") },
+    Asset { path: "/favicon.svg", kind: SVG, text: include_str!("../dashboard/favicon.svg") },
+    Asset { path: "/dashboard.js", kind: SCRIPT, text: include_str!("../dashboard/dashboard.js") },
+    Asset { path: "/charts.js", kind: SCRIPT, text: include_str!("../dashboard/charts.js") },
+    Asset { path: "/connection.js", kind: SCRIPT, text: include_str!("../dashboard/connection.js") },
+    Asset { path: "/decisions.js", kind: SCRIPT, text: include_str!("../dashboard/decisions.js") },
+    Asset { path: "/elements.js", kind: SCRIPT, text: include_str!("../dashboard/elements.js") },
+    Asset { path: "/figures.js", kind: SCRIPT, text: include_str!("../dashboard/figures.js") },
+    Asset { path: "/now.js", kind: SCRIPT, text: include_str!("../dashboard/now.js") },
+    Asset { path: "/over-time.js", kind: SCRIPT, text: include_str!("../dashboard/over-time.js") },
+    Asset { path: "/time.js", kind: SCRIPT, text: include_str!("../dashboard/time.js") },
+    Asset { path: "/words.js", kind: SCRIPT, text: include_str!("../dashboard/words.js") },
 ];
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Whether one of them has this path.
 pub(super) fn is_one(path: &str) -> bool {
@@ -63,5 +69,22 @@ impl Asset {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         (headers, [(header::CONTENT_TYPE, self.kind)], self.text).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_dashboard_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ops/dashboard");
+        for file in std::fs::read_dir(folder).expect("the folder") {
+            let name = file.expect("a file").file_name().into_string().expect("a name");
+            let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
+            let asset = ASSETS.iter().find(|asset| asset.path == path);
+            let text = std::fs::read_to_string(format!("{folder}/{name}")).expect("a text");
+            assert_eq!(asset.map(|asset| asset.text), Some(text.as_str()), "{path}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod feed;
 mod guard;
 mod headers;
 mod health;
+mod history;
 mod probes;
 mod server;
 mod status;
@@ -34,6 +35,7 @@ use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::llm::ProvidersView;
 use crate::settings::InForce;
 use crate::spend_book::SpendView;
@@ -65,6 +67,8 @@ pub struct HttpState {
     pub spend: SpendView,
     /// How much waits.
     pub queues: Queues,
+    /// How we were.
+    pub history: History,
     /// When it is.
     pub clock: Clock,
     /// Whether we have announced ourselves and beat.
@@ -105,6 +109,7 @@ fn router(state: Arc<HttpState>, feed: Feed, on_loopback: bool) -> Router {
         .route("/api/status", routing::get(status::page))
         .route("/api/decisions", routing::get(decisions::page))
         .route("/api/events", routing::get(events::page))
+        .route("/api/history", routing::get(history::page))
         .layer(Extension(feed))
         .fallback(named_by_the_operator)
         .layer(middleware::from_fn_with_state(guard, guard::check))

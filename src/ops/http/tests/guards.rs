@@ -47,6 +47,7 @@ async fn a_token_is_asked_for_where_there_is_one() {
         ("/", 200),
         ("/dashboard.css", 200),
         ("/dashboard.js", 200),
+        ("/words.js", 200),
         ("/favicon.svg", 200),
     ] {
         assert_eq!(server.request("GET", path, &[]).await.0, expected, "{path} without a token");
@@ -113,6 +114,7 @@ async fn every_answer_tells_the_browser_to_keep_to_itself_what_is_here() {
         ("GET", "/", token, 200, "no-cache"),
         ("GET", "/dashboard.css", token, 200, "no-cache"),
         ("GET", "/dashboard.js", token, 200, "no-cache"),
+        ("GET", "/over-time.js", token, 200, "no-cache"),
         ("GET", "/favicon.svg", token, 200, "no-cache"),
         ("GET", "/livez", token, 200, "no-store"),
         ("GET", "/readyz?verbose", token, 200, "no-store"),
@@ -121,6 +123,8 @@ async fn every_answer_tells_the_browser_to_keep_to_itself_what_is_here() {
         ("GET", "/api/decisions", token, 200, "no-store"),
         ("HEAD", "/api/events", token, 200, "no-store"),
         ("GET", "/api/decisions?limit=x", token, 400, "no-store"),
+        ("GET", "/api/history", token, 404, "no-store"),
+        ("GET", "/api/history?range=x", token, 400, "no-store"),
         ("GET", "/api/status", "X: y", 401, "no-store"),
         ("GET", "/api/status", "Sec-Fetch-Site: cross-site", 403, "no-store"),
         ("GET", "/nowhere", token, 404, "no-store"),

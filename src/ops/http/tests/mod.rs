@@ -23,6 +23,7 @@ use crate::config::testing;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, LinkHealth};
+use crate::history::History;
 use crate::llm::Router;
 use crate::names::{ProviderName, RoomName, Username};
 use crate::ops::commands::Pauses;
@@ -97,6 +98,7 @@ fn state() -> (HttpState, watch::Sender<bool>) {
         in_force,
         contexts: ContextLog::default(),
         health: health.clone(),
+        history: History::off(),
         bus,
         remembered: Remembered::new(decider.clone()),
         decider,
