@@ -13,6 +13,7 @@ mod group_restart;
 mod health_changes;
 mod hearing;
 mod heartbeats;
+mod history;
 mod hostile_answers;
 mod hostile_chat;
 mod http;
