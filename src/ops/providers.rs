@@ -1,4 +1,4 @@
-//! What `providers.list` answers.
+//! What is told of the providers, by command and over HTTP.
 
 use serde_json::{Value, json};
 
