@@ -33,11 +33,12 @@ async fn the_status_and_the_decisions_tell_what_happened() -> Result {
         "mention_cooldown_seconds": 0,
     }, "spend": {"max_calls_per_day": 2}});
     let world = World::of(BINARY).rooms(rooms).providers(2).config(limits).start().await?;
-    world.provider().next([Behaviour::Status(400, "{}".to_owned())]);
+    world.provider().next([Behaviour::Status(401, "{}".to_owned())]);
     world.ask("bob", "how are you?").await?;
     data(&world, json!({"command": "chat.pause", "channel": "Other", "duration_seconds": 60})).await?;
     world.mention("eve", "and me?").await?;
-    let held = |health: &Value| health["ledger"]["sent"] == 1 && health["ignored"]["global_minute"] == 1;
+    let held =
+        |health: &Value| health["ledger"]["sent"] == 1 && health["ledger"]["silenced"]["global_minute"] == 1;
     world.wait_for_health(SOON, held).await?;
 
     let status = page(&world, "/api/status").await?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{HttpState, json_page};
 use crate::chat::rate_limits::InUse;
-use crate::ops::commands::providers;
+use crate::ops::providers;
 use crate::ops::status::{self, Seen};
 
 /// The document.

@@ -257,6 +257,29 @@ impl Daemon {
         }
     }
 
+    /// GETs a path again and again until what it says as JSON is accepted; gives that.
+    pub async fn wait_for_json(
+        &self,
+        path: &str,
+        deadline: Duration,
+        mut wanted: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
+        let asked = Instant::now();
+        loop {
+            let (status, body) = self.get(path).await?;
+            if let Ok(value) = serde_json::from_str(&body)
+                && wanted(&value)
+            {
+                return Ok(value);
+            }
+            if asked.elapsed() > deadline {
+                let message = format!("waited {deadline:?} for {path}, the latest: {status} {body}");
+                return Err(Error::new(message));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// GETs `/health` as JSON, whatever its status.
     pub async fn health(&self) -> Result<Value> {
         let (_, body) = self.get("/health").await?;
