@@ -15,18 +15,19 @@ use crate::intake::Intake;
 use crate::llm::{ProvidersView, Router};
 use crate::names::RoomName;
 use crate::ops::commands::Pauses;
+use crate::ops::queues::Queues;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
 use crate::room_state::{RoomState, RoomStateParts};
-use crate::spend_book::SpendBook;
+use crate::spend_book::{SpendBook, SpendView};
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
-    /// Intakes, decider, what outlives us of the rooms, outboxes, spend writer, response log: in the order
+    /// Intakes, decider, what outlives us of the rooms, outboxes, provider checks, spend writer, response log: in the order
     /// in which they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
@@ -34,6 +35,10 @@ pub(super) struct Chat {
     pub pauses: Pauses,
     /// What is known of the providers.
     pub providers: ProvidersView,
+    /// What they cost.
+    pub spend: SpendView,
+    /// How much waits.
+    pub queues: Queues,
     /// Whether the decider knows all that can be known of the rooms at our start.
     pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
@@ -78,8 +83,13 @@ impl Chat {
                 give_up: shutdown.give_up.clone(),
             },
         );
+        let waiting = Queues {
+            rooms: queues.iter().map(|(_, queue)| queue.view()).collect(),
+            outboxes: handles.values().map(OutboxHandle::view).collect(),
+        };
+        let spend_view = spend.view();
         let router = Router::new(config, spend, health.clone(), *clock);
-        let providers = router.view();
+        let (providers, checks) = (router.view(), router.checks());
         let warm_up = router.warm_up().boxed();
         let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
         let (log, log_writer) = ResponseLog::new(&config.testing, *clock, health.clone());
@@ -107,6 +117,8 @@ impl Chat {
         };
         tasks.push(spawn("room state", shutdown, room_state.run(parts)));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
+        let checks = shutdown.stop_taking.clone().run_until_cancelled_owned(checks.run());
+        tasks.push(spawn("provider checks", shutdown, checks.map(|_| ())));
         tasks.push(spawn("spend writer", shutdown, spend_writer.run()));
         tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
         Self {
@@ -114,6 +126,8 @@ impl Chat {
             decider,
             pauses,
             providers,
+            spend: spend_view,
+            queues: waiting,
             state_loaded,
             robot_watch,
             templates: template_reader.run().boxed(),
