@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run fmt docs test demo run manual bench mutants install uninstall deb
+.PHONY: help setup setup-run fmt docs test demo run manual screenshots bench mutants install uninstall deb
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -52,6 +52,10 @@ run: setup-run ## Start the daemon with neighbours of its own, to play with; Ctr
 
 manual: setup-run ## Open a shell for the scenarios of MANUAL_TESTING.md
 	@bash --rcfile scripts/manual.sh -i
+
+screenshots: setup ## Take the README's pictures of the dashboard anew
+	mkdir -p docs/images
+	NATS_SERVER="$$(scripts/nats-server.sh)" cargo test --quiet --test browser -- --ignored pictures_for_the_readme
 
 bench: setup-run ## Measure start, cost and speed
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo bench

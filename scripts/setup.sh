@@ -39,11 +39,12 @@ bus() {
 
 tests() {
     if [ "$(uname)" = Linux ]; then
-        for tool in systemd-analyze:systemd logrotate:logrotate; do
+        for tool in systemd-analyze:systemd logrotate:logrotate chromium:chromium chromedriver:chromium-driver; do
             command -v "${tool%%:*}" >/dev/null || apt_install "${tool##*:}" ||
                 echo "setup.sh: there is no ${tool%%:*}, and it could not be installed: its tests are skipped" >&2
         done
     fi
+    "$root/scripts/axe.sh" >/dev/null || echo "setup.sh: there is no axe: its tests are skipped" >&2
     "$root/scripts/prometheus.sh" >/dev/null ||
         echo "setup.sh: there is no prometheus, and it could not be fetched: its tests are skipped" >&2
 }

@@ -7,6 +7,8 @@
 mod handle;
 mod queue;
 mod replies;
+#[cfg(test)]
+mod testing;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +39,7 @@ use handle::Note;
 use replies::InHand;
 
 pub use handle::DeciderHandle;
-pub use queue::{NotTaken, RoomInput, RoomQueue};
+pub use queue::{NotTaken, RoomInput, RoomQueue, RoomQueueView};
 
 /// The decider's task. See [`DeciderLoop::run`].
 pub struct DeciderLoop {

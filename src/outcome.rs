@@ -81,6 +81,46 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in their order.
+    pub const ALL: [Self; 36] = [
+        Self::Listener,
+        Self::Duplicate,
+        Self::Own,
+        Self::Stale,
+        Self::Paused,
+        Self::NoTrigger,
+        Self::LoopGuard,
+        Self::Spam,
+        Self::GlobalMinute,
+        Self::GlobalHour,
+        Self::GlobalCooldown,
+        Self::UserHour,
+        Self::UserCooldown,
+        Self::MentionCooldown,
+        Self::TriggerHour,
+        Self::TriggerCooldown,
+        Self::SpendSoft,
+        Self::SpendCalls,
+        Self::SpendTokens,
+        Self::SpendUser,
+        Self::SpendCost,
+        Self::Exhausted,
+        Self::Fallback,
+        Self::Refused,
+        Self::Internal,
+        Self::RejectedShort,
+        Self::RejectedLong,
+        Self::RejectedRepetition,
+        Self::RejectedInappropriate,
+        Self::RejectedRelevance,
+        Self::Empty,
+        Self::DryRun,
+        Self::InDoubt,
+        Self::SendFailed,
+        Self::Abandoned,
+        Self::Overload,
+    ];
+
     /// Whether it is one of the limits of `spend`, which are known only when a provider is to be called.
     pub fn is_spend_limit(self) -> bool {
         matches!(self, Self::SpendCalls | Self::SpendTokens | Self::SpendUser | Self::SpendCost)

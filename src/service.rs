@@ -29,7 +29,7 @@ use crate::settings::{SettingsTask, Source, reload_on};
 use crate::shutdown::{LAST_MOMENT, Shutdown, Signals, StopReason};
 use crate::tasks::{Task, spawn};
 use chat::Chat;
-use parts::{Common, commands, controls, http_state, identity, listen};
+use parts::{Common, OfChat, commands, controls, http_state, identity, listen};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
@@ -149,8 +149,8 @@ impl Service {
             &mut keeper,
             settings.clone(),
             chat.decider.clone(),
-            chat.pauses,
-            chat.providers,
+            chat.pauses.clone(),
+            chat.providers.clone(),
         ));
         rest.push(on_close("settings", settings_task.run().boxed()));
         rest.push(on_close("reloads", reload_on(signals.hang_up, settings).boxed()));
@@ -200,6 +200,13 @@ impl Service {
         let lifecycle = spawn("lifecycle", shutdown, lifecycle.run(farewell.clone()));
 
         // What lasts to the end.
+        let seen = OfChat {
+            decider: chat.decider,
+            pauses: chat.pauses,
+            providers: chat.providers,
+            spend: chat.spend,
+            queues: chat.queues,
+        };
         rest.push(on_close("robot watch", chat.robot_watch.run().boxed()));
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
@@ -214,7 +221,7 @@ impl Service {
             rest.push(on_close("systemd", told.boxed()));
         }
         if let Some(listener) = listener {
-            let state = http_state(&common, history, is_ready);
+            let state = http_state(&common, seen, history, is_ready);
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));
         }
         let link = spawn("link", shutdown, keep_link(keeper, close.clone(), shutdown.clone()));

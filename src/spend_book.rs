@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::chat::shares;
-use crate::chat::spend::{Call, Near, ProviderSpent, Saved, Spend, SpendTicket, Usage};
+use crate::chat::spend::{Call, Near, ProviderSpent, Saved, Spend, SpendInUse, SpendTicket, Usage};
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Config};
 use crate::names::{ProviderName, Username};
@@ -143,6 +143,12 @@ impl SpendView {
     /// What a provider was used for today.
     pub fn of_provider(&self, now: Moment, provider: &ProviderName) -> ProviderSpent {
         self.0.lock().spend.of_provider(local_day(now), provider)
+    }
+
+    /// The limits that are configured, and how far they are used up today.
+    pub fn limits_in_use(&self, now: Moment) -> Vec<SpendInUse> {
+        let sums = self.0.lock();
+        sums.spend.in_use(now, local_day(now), &sums.limits)
     }
 }
 

@@ -83,6 +83,7 @@ async fn introduce(url: &str, daemon: &Daemon, config: &Value, has_port: bool) -
         "kryten-llm runs, with a NATS server; the robot and two LLM providers only pretend.
 
   NATS      {url}
+  dashboard http://{http}/
   health    http://{http}{health_path}
   room      {domain}/{channel}, where the bot is {name}
   config    config.example.json, but for

@@ -96,8 +96,32 @@ impl From<ReplyOutcome> for End {
 /// The last decisions: at most 500 of what fired, and 500 others.
 #[derive(Debug, Default)]
 pub struct Decisions {
-    fired: VecDeque<Entry>,
-    others: VecDeque<Entry>,
+    fired: VecDeque<Numbered>,
+    others: VecDeque<Numbered>,
+    newest: u64,
+}
+
+/// A decision and its number, which counts up from 1.
+type Numbered = (u64, Entry);
+
+/// Which decisions are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// About this user's messages.
+    pub user: Option<Username>,
+    /// In these rooms.
+    pub rooms: Option<Vec<RoomName>>,
+    /// Only where something made us answer.
+    pub fired: bool,
+    /// The most of them.
+    pub limit: usize,
+}
+
+impl Wanted {
+    fn holds(&self, entry: &Entry) -> bool {
+        self.user.as_ref().is_none_or(|user| entry.user.as_ref() == Some(user))
+            && self.rooms.as_ref().is_none_or(|rooms| rooms.contains(&entry.room))
+    }
 }
 
 impl Decisions {
@@ -107,25 +131,40 @@ impl Decisions {
         if list.len() == most {
             list.pop_front();
         }
-        list.push_back(entry);
+        self.newest += 1;
+        list.push_back((self.newest, entry));
     }
 
-    /// The newest ones, newest first, about one user's messages or in some rooms where that is wanted.
-    pub fn recent(&self, user: Option<&Username>, rooms: Option<&[RoomName]>, limit: usize) -> Vec<Entry> {
-        let is_wanted = |entry: &&Entry| {
-            user.is_none_or(|user| entry.user.as_ref() == Some(user))
-                && rooms.is_none_or(|rooms| rooms.contains(&entry.room))
+    /// The newest ones that are wanted, newest first.
+    pub fn recent(&self, wanted: &Wanted) -> Vec<Entry> {
+        let others = self.others.iter().filter(|_| !wanted.fired);
+        let all = self.fired.iter().chain(others).map(|(_, entry)| entry);
+        let mut found: Vec<&Entry> = all.filter(|entry| wanted.holds(entry)).collect();
+        found.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+        found.into_iter().take(wanted.limit).cloned().collect()
+    }
+
+    /// The number of the newest; 0 when there was none.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Those behind a number, newest first; of what fired and of the others at most so many each.
+    pub fn since(&self, number: u64, most_of_each: usize) -> Vec<Entry> {
+        let latest = |list: &'_ VecDeque<Numbered>| -> Vec<Numbered> {
+            let new = list.iter().rev().take_while(|(own, _)| *own > number);
+            new.take(most_of_each).cloned().collect()
         };
-        let mut wanted: Vec<&Entry> = self.fired.iter().chain(&self.others).filter(is_wanted).collect();
-        wanted.sort_by_key(|entry| std::cmp::Reverse(entry.at));
-        wanted.into_iter().take(limit).cloned().collect()
+        let mut new = [latest(&self.fired), latest(&self.others)].concat();
+        new.sort_by_key(|(own, _)| std::cmp::Reverse(*own));
+        new.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// Forgets a user's messages. Returns how many.
     pub fn forget(&mut self, user: &Username) -> usize {
         let before = self.fired.len() + self.others.len();
-        self.fired.retain(|entry| entry.user.as_ref() != Some(user));
-        self.others.retain(|entry| entry.user.as_ref() != Some(user));
+        self.fired.retain(|(_, entry)| entry.user.as_ref() != Some(user));
+        self.others.retain(|(_, entry)| entry.user.as_ref() != Some(user));
         before - self.fired.len() - self.others.len()
     }
 }
@@ -151,6 +190,10 @@ mod tests {
         }
     }
 
+    fn all() -> Wanted {
+        Wanted { limit: usize::MAX, ..Wanted::default() }
+    }
+
     fn seconds(entries: &[Entry]) -> Vec<i64> {
         entries.iter().map(|entry| entry.at.timestamp()).collect()
     }
@@ -163,18 +206,34 @@ mod tests {
         }
         let bob = Username::new("BOB");
         let [a, b, c] = ["A", "B", "C"].map(|channel| [entry(0, "", channel).room]);
-        for (user, rooms, limit, expected) in [
-            (None, None, 10, vec![4, 3, 2, 1]),
-            (None, None, 2, vec![4, 3]),
-            (Some(&bob), None, 10, vec![4, 3, 1]),
-            (Some(&bob), Some(&a[..]), 10, vec![4, 1]),
-            (None, Some(&b[..]), 10, vec![3]),
-            (None, Some(&c[..]), 10, vec![]),
+        for (user, rooms, fired, limit, expected) in [
+            (None, None, false, 10, vec![4, 3, 2, 1]),
+            (None, None, false, 2, vec![4, 3]),
+            (None, None, true, 10, vec![4, 2]),
+            (Some(&bob), None, false, 10, vec![4, 3, 1]),
+            (Some(&bob), Some(&a[..]), false, 10, vec![4, 1]),
+            (Some(&bob), Some(&a[..]), true, 10, vec![4]),
+            (None, Some(&b[..]), false, 10, vec![3]),
+            (None, Some(&c[..]), false, 10, vec![]),
         ] {
-            assert_eq!(seconds(&decisions.recent(user, rooms, limit)), expected);
+            let wanted = Wanted { user: user.cloned(), rooms: rooms.map(<[_]>::to_vec), fired, limit };
+            assert_eq!(seconds(&decisions.recent(&wanted)), expected);
         }
         assert_eq!(decisions.forget(&bob), 3);
-        assert_eq!(seconds(&decisions.recent(None, None, 10)), [2]);
+        assert_eq!(seconds(&decisions.recent(&all())), [2]);
+    }
+
+    #[test]
+    fn whoever_follows_them_gets_what_is_new() {
+        let mut decisions = Decisions::default();
+        assert_eq!((decisions.newest(), decisions.since(0, 9)), (0, vec![]));
+        (1..=4).for_each(|second| decisions.push(second % 2 == 0, entry(second, "bob", "A")));
+        assert_eq!((decisions.newest(), seconds(&decisions.since(2, 9))), (4, vec![4, 3]));
+        assert_eq!(seconds(&decisions.since(0, 1)), [4, 3], "one that fired, and one other");
+        assert_eq!(decisions.since(4, 9), []);
+        decisions.forget(&Username::new("bob"));
+        decisions.push(true, entry(5, "eve", "A"));
+        assert_eq!((decisions.newest(), seconds(&decisions.since(4, 9))), (5, vec![5]));
     }
 
     #[test]
@@ -182,10 +241,10 @@ mod tests {
         let mut decisions = Decisions::default();
         decisions.push(true, entry(0, "bob", "A"));
         (1..10_000).for_each(|second| decisions.push(false, entry(second, "eve", "A")));
-        let all = decisions.recent(None, None, usize::MAX);
-        assert_eq!((all.len(), all.last().map(|entry| entry.at.timestamp())), (501, Some(0)));
+        let kept = decisions.recent(&all());
+        assert_eq!((kept.len(), kept.last().map(|entry| entry.at.timestamp())), (501, Some(0)));
         (1..10_000).for_each(|second| decisions.push(true, entry(second, "eve", "A")));
-        assert_eq!(decisions.recent(None, None, usize::MAX).len(), 1_000);
+        assert_eq!(decisions.recent(&all()).len(), 1_000);
     }
 
     #[test]

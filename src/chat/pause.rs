@@ -51,7 +51,12 @@ pub struct PausedRooms(pub Vec<(RoomName, Pause)>);
 impl PausedRooms {
     /// Whether a room is one of them.
     pub fn hold(&self, now: Moment, room: &RoomName) -> bool {
-        self.0.iter().any(|(paused, pause)| paused == room && pause.is_on(now))
+        self.of(room).is_on(now)
+    }
+
+    /// A room's pause.
+    pub fn of(&self, room: &RoomName) -> Pause {
+        self.0.iter().find(|(paused, _)| paused == room).map_or(Pause::Off, |(_, pause)| *pause)
     }
 }
 

@@ -18,9 +18,11 @@ use super::plan::Ticket;
 use super::trace::Trace;
 use super::triggers::{OwnLimits, TriggerKind};
 
+mod in_use;
 mod replies;
 mod usage;
 
+pub use in_use::InUse;
 pub use usage::Usage;
 
 /// From this rank on a user is an admin.

@@ -99,6 +99,8 @@ impl MetricsConfig {
 
 /// The paths of our own pages.
 const TAKEN_PATHS: [&str; 3] = ["/", "/livez", "/readyz"];
+/// What the names of the dashboard's files end with.
+const TAKEN_ENDS: [&str; 3] = [".css", ".js", ".svg"];
 
 fn http_path(s: &mut Section<'_>, key: &'static str, default: &str) -> String {
     s.field(
@@ -108,12 +110,17 @@ fn http_path(s: &mut Section<'_>, key: &'static str, default: &str) -> String {
         |item| {
             let path = item.filled_text()?;
             let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-            let free = !TAKEN_PATHS.contains(&path.as_str()) && !path.starts_with("/api/");
+            let free = !TAKEN_PATHS.contains(&path.as_str())
+                && !path.starts_with("/api/")
+                && !TAKEN_ENDS.iter().any(|end| path.ends_with(end));
             if path.starts_with('/') && free && path.chars().all(plain) {
                 Ok(path)
             } else {
-                let allowed =
-                    format!("a path that begins with / and is not {} or under /api/", TAKEN_PATHS.join(", "));
+                let allowed = format!(
+                    "a path that begins with / and is not {} or under /api/, nor ends with {}",
+                    TAKEN_PATHS.join(", "),
+                    TAKEN_ENDS.join(" or ")
+                );
                 Err(item.wrong(&allowed))
             }
         },

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::chat::decide::Decider;
 use crate::chat::decisions::Decisions;
-use crate::chat::pause::PausedRooms;
+use crate::chat::pause::{Pause, PausedRooms};
 use crate::chat::stored::StoredState;
 use crate::clock::{Clock, Moment};
 use crate::names::{RoomName, Username};
@@ -53,6 +53,11 @@ impl DeciderHandle {
     /// Whether a room is paused now.
     pub fn is_paused(&self, now: Moment, room: &RoomName) -> bool {
         self.paused.borrow().hold(now, room)
+    }
+
+    /// Whether and until when a room is paused.
+    pub fn pause_of(&self, room: &RoomName) -> Pause {
+        self.paused.borrow().of(room)
     }
 
     /// Returns once a room is paused.

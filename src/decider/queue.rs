@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc::{self, WeakSender, error::TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::chat::event::ChatMessage;
@@ -51,6 +51,17 @@ pub struct RoomQueue {
     changes: Arc<Semaphore>,
 }
 
+/// Shows how much waits in a room's queue, without keeping it open. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RoomQueueView(WeakSender<Queued>);
+
+impl RoomQueueView {
+    /// What waits, messages and changes; nothing when the queue is closed.
+    pub fn waiting(&self) -> usize {
+        self.0.upgrade().map_or(0, |inputs| inputs.max_capacity() - inputs.capacity())
+    }
+}
+
 #[derive(Debug)]
 struct Queued {
     input: RoomInput,
@@ -66,6 +77,11 @@ pub(super) fn channel() -> (RoomQueue, BoxStream<'static, RoomInput>) {
 }
 
 impl RoomQueue {
+    /// Shows how much waits.
+    pub fn view(&self) -> RoomQueueView {
+        RoomQueueView(self.inputs.downgrade())
+    }
+
     /// Puts something at the end; never waits.
     ///
     /// # Errors

@@ -4,4 +4,7 @@ pub mod commands;
 mod document;
 pub mod http;
 pub mod providers;
+pub mod queues;
+pub mod remembered;
+mod status;
 pub mod systemd;

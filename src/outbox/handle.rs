@@ -22,8 +22,23 @@ pub struct OutboxHandle {
     batches: mpsc::Sender<Batch>,
     echoes: mpsc::Sender<String>,
     places: Arc<Semaphore>,
+    capacity: usize,
     clock: Clock,
     health: HealthMonitor,
+}
+
+/// Shows how many lines wait in a room's outbox or are being said. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct OutboxView {
+    places: Arc<Semaphore>,
+    capacity: usize,
+}
+
+impl OutboxView {
+    /// The lines that take a place.
+    pub fn lines(&self) -> usize {
+        self.capacity.saturating_sub(self.places.available_permits())
+    }
 }
 
 impl OutboxHandle {
@@ -40,10 +55,16 @@ impl OutboxHandle {
             batches,
             echoes,
             places: Arc::new(Semaphore::new(capacity)),
+            capacity,
             clock: tools.clock,
             health: tools.health.clone(),
         };
         (handle, received, heard)
+    }
+
+    /// Shows how many lines wait.
+    pub fn view(&self) -> OutboxView {
+        OutboxView { places: self.places.clone(), capacity: self.capacity }
     }
 
     /// A line of ours appeared in the room. Never waits: an echo that finds no room is behind as many as

@@ -33,7 +33,7 @@ use line::{Batch, LineOutcome, Lines};
 use sending::Answers;
 
 pub use before::Words;
-pub use handle::OutboxHandle;
+pub use handle::{OutboxHandle, OutboxView};
 
 /// What the outbox of a room needs besides the room.
 #[derive(Clone)]

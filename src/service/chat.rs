@@ -15,12 +15,13 @@ use crate::intake::Intake;
 use crate::llm::{ProvidersView, Router};
 use crate::names::RoomName;
 use crate::ops::commands::Pauses;
+use crate::ops::queues::Queues;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
 use crate::room_state::{RoomState, RoomStateParts};
-use crate::spend_book::SpendBook;
+use crate::spend_book::{SpendBook, SpendView};
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
@@ -34,6 +35,10 @@ pub(super) struct Chat {
     pub pauses: Pauses,
     /// What is known of the providers.
     pub providers: ProvidersView,
+    /// What they cost.
+    pub spend: SpendView,
+    /// How much waits.
+    pub queues: Queues,
     /// Whether the decider knows all that can be known of the rooms at our start.
     pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
@@ -78,6 +83,11 @@ impl Chat {
                 give_up: shutdown.give_up.clone(),
             },
         );
+        let waiting = Queues {
+            rooms: queues.iter().map(|(_, queue)| queue.view()).collect(),
+            outboxes: handles.values().map(OutboxHandle::view).collect(),
+        };
+        let spend_view = spend.view();
         let router = Router::new(config, spend, health.clone(), *clock);
         let (providers, checks) = (router.view(), router.checks());
         let warm_up = router.warm_up().boxed();
@@ -116,6 +126,8 @@ impl Chat {
             decider,
             pauses,
             providers,
+            spend: spend_view,
+            queues: waiting,
             state_loaded,
             robot_watch,
             templates: template_reader.run().boxed(),

@@ -21,8 +21,11 @@ use crate::lifecycle::control::{self, Control, Listeners};
 use crate::llm::ProvidersView;
 use crate::ops::commands::{Commands, Pauses};
 use crate::ops::http::HttpState;
+use crate::ops::queues::Queues;
+use crate::ops::remembered::Remembered;
 use crate::settings::{InForce, SettingsHandle};
 use crate::shutdown::Shutdown;
+use crate::spend_book::SpendView;
 use crate::tasks::{Task, spawn};
 
 /// What nearly every part needs.
@@ -66,9 +69,23 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
     }
 }
 
+/// What the HTTP pages show of chat.
+pub(super) struct OfChat {
+    pub decider: DeciderHandle,
+    pub pauses: Pauses,
+    pub providers: ProvidersView,
+    pub spend: SpendView,
+    pub queues: Queues,
+}
+
 /// What the HTTP pages are made of.
-pub(super) fn http_state(common: &Common, history: History, ready: watch::Receiver<bool>) -> HttpState {
-    let Common { config, in_force, contexts, identity, clock, health, shutdown, .. } = common;
+pub(super) fn http_state(
+    common: &Common,
+    chat: OfChat,
+    history: History,
+    ready: watch::Receiver<bool>,
+) -> HttpState {
+    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
     HttpState {
@@ -76,6 +93,13 @@ pub(super) fn http_state(common: &Common, history: History, ready: watch::Receiv
         in_force: in_force.clone(),
         contexts: contexts.clone(),
         health: health.clone(),
+        bus: bus.clone(),
+        remembered: Remembered::new(chat.decider.clone()),
+        decider: chat.decider,
+        rooms: chat.pauses,
+        providers: chat.providers,
+        spend: chat.spend,
+        queues: chat.queues,
         history,
         clock: *clock,
         ready,

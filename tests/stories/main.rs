@@ -17,6 +17,7 @@ mod history;
 mod hostile_answers;
 mod hostile_chat;
 mod http;
+mod http_api;
 mod instances;
 mod link;
 mod logs;

@@ -1,7 +1,8 @@
 //! What an operator sees and changes of what is remembered.
 
 use super::Decider;
-use crate::chat::rate_limits::Usage;
+use crate::chat::rate_limits::{InUse, Usage};
+use crate::chat::triggers::OwnLimits;
 use crate::clock::Moment;
 use crate::names::Username;
 
@@ -9,6 +10,16 @@ impl Decider {
     /// How far the rate limits are used up.
     pub fn usage(&self, now: Moment) -> Usage {
         self.limits.usage(now)
+    }
+
+    /// Each rate limit, and how far it is used up.
+    pub fn limits_in_use(&self, now: Moment) -> Vec<InUse> {
+        let config = self.rules.config();
+        let triggers = config.triggers.iter().filter(|trigger| trigger.enabled).map(|trigger| {
+            let (max_per_hour, cooldown) = (trigger.max_responses_per_hour, trigger.cooldown);
+            (trigger.name.as_str(), OwnLimits { max_per_hour, cooldown })
+        });
+        self.limits.in_use(now, &config.rate_limits, triggers)
     }
 
     /// Forgets for the rate limits what was said to one user, or everything.

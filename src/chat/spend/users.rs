@@ -48,6 +48,11 @@ impl UserTokens {
         self.bytes = self.tokens.keys().map(entry_bytes).sum();
     }
 
+    /// The most that one user has spent.
+    pub fn most(&self) -> u64 {
+        self.tokens.values().copied().max().unwrap_or_default()
+    }
+
     /// All users and what they have spent.
     pub fn iter(&self) -> impl Iterator<Item = (&Username, u64)> {
         self.tokens.iter().map(|(user, tokens)| (user, *tokens))

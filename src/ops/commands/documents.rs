@@ -117,8 +117,13 @@ pub fn until_reload(mut values: Value) -> Value {
     values
 }
 
+/// Decisions, in the order in which they are given.
+pub fn decisions(entries: &[Entry]) -> Value {
+    json!({"decisions": entries.iter().map(decision).collect::<Vec<_>>()})
+}
+
 /// A decision, as people read it.
-pub fn decision(entry: &Entry) -> Value {
+fn decision(entry: &Entry) -> Value {
     let (decision, reason) = match entry.end {
         End::Reply(reason) => ("reply", reason),
         End::Silence(reason) => ("silence", Some(reason)),
@@ -133,6 +138,12 @@ pub fn decision(entry: &Entry) -> Value {
         "reason": reason.map(Reason::as_str),
         "detail": entry.detail,
     })
+}
+
+/// A number, written without a point where it is whole.
+pub fn number(number: f64) -> Value {
+    let is_whole = number.fract() == 0.0 && (0.0..9e15).contains(&number);
+    if is_whole { json!(number as u64) } else { json!(number) }
 }
 
 /// A paused room; without an end it lasts until it is resumed.

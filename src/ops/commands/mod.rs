@@ -1,7 +1,7 @@
 //! The command subject: what a person or a panel asks of the running service.
 
-mod documents;
-mod pauses;
+pub(super) mod documents;
+pub(super) mod pauses;
 pub mod request;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::bus::subscription::Subscription;
 use crate::bus::wire::{Identity, rounded};
 use crate::bus::{Bus, PublishError};
 use crate::chat::decide::Decider;
-use crate::chat::decisions::Decisions;
+use crate::chat::decisions::{Decisions, Wanted};
 use crate::clock::{Clock, Moment, iso};
 use crate::config::Config;
 use crate::context_log::{Context, ContextLog};
@@ -164,9 +164,9 @@ impl Commands {
             }
             Command::Decisions { user, channel, limit } => {
                 let rooms = channel.map(|channel| self.pauses.named(&channel)).transpose()?;
-                let recent = self
-                    .operate(move |_, _, decisions| decisions.recent(user.as_ref(), rooms.as_deref(), limit));
-                json!({"decisions": recent.await?.iter().map(documents::decision).collect::<Vec<_>>()})
+                let wanted = Wanted { user, rooms, fired: false, limit };
+                let recent = self.operate(move |_, _, decisions| decisions.recent(&wanted)).await?;
+                documents::decisions(&recent)
             }
             Command::ForgetUser(user) => self.forget(user).await?,
             Command::InspectUser(user) => {

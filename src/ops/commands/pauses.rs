@@ -171,7 +171,7 @@ fn to_save(now: Moment, paused: &[Paused]) -> Vec<Saved> {
 }
 
 /// When a pause ends on the wall clock; none when it has no end.
-fn until(now: Moment, pause: Pause) -> Option<DateTime<Utc>> {
+pub fn until(now: Moment, pause: Pause) -> Option<DateTime<Utc>> {
     let Pause::Until(end) = pause else { return None };
     let left = TimeDelta::from_std(end.saturating_sub(now.elapsed)).ok()?;
     now.wall.checked_add_signed(left)

@@ -14,6 +14,10 @@ const place = (id) => document.getElementById(id);
 let latest;
 let heardAt;
 let connected = false;
+/** Whether nothing goes on before somebody gives a token. */
+let tokenWanted = false;
+/** Whether nothing has come of this stream yet. */
+let isNew = false;
 let announced;
 
 function takeStatus(status) {
@@ -24,6 +28,8 @@ function takeStatus(status) {
   showStatus(status, offset);
   offerRooms((status.rooms ?? []).map((room) => room.channel));
   offerHistory(status.history);
+  if (isNew) loadHistory();
+  isNew = false;
   showState();
 }
 
@@ -35,7 +41,7 @@ function showState() {
   document.body.classList.toggle("old", !live);
   const link = place("connection");
   link.dataset.link = live ? "live" : latest ? "lost" : "waiting";
-  setText(link, live ? "Live" : latest ? "Not connected" : "Connecting");
+  setText(link, live ? "Live" : tokenWanted ? "Token needed" : latest ? "Not connected" : "Connecting");
   const state = live ? latest.health.state : "unknown";
   place("now").dataset.state = state;
   if (live) {
@@ -77,10 +83,11 @@ function setForeign(where, text) {
 const following = follow({
   onOpen() {
     connected = true;
+    tokenWanted = false;
     place("sign-in").hidden = true;
     place("content").hidden = false;
+    isNew = true;
     refresh();
-    loadHistory();
     showState();
   },
   onEvent(name, data) {
@@ -90,7 +97,8 @@ const following = follow({
   },
   onLost(error) {
     connected = false;
-    if (error instanceof TokenWanted) askForToken();
+    tokenWanted = error instanceof TokenWanted;
+    if (tokenWanted) askForToken();
     showState();
   },
 });

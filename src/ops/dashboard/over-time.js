@@ -46,9 +46,11 @@ const CHARTS = [
 let range = "24h";
 let latest;
 let asked = 0;
+let isOff = false;
 
 /** Shows a range of the history, and again each minute. */
 export async function loadHistory() {
+  if (isOff) return;
   asked += 1;
   const question = asked;
   try {
@@ -63,9 +65,9 @@ export async function loadHistory() {
 
 /** What a status document says of the history. */
 export function offerHistory(history) {
-  const isOff = history && history.enabled === false;
-  place.hidden = Boolean(isOff);
-  document.getElementById("ranges").hidden = Boolean(isOff);
+  isOff = history?.enabled === false;
+  place.hidden = isOff;
+  document.getElementById("ranges").hidden = isOff;
   if (isOff) note.textContent = "The history is off (history.enabled).";
 }
 

@@ -35,7 +35,7 @@ export const REASONS = {
   empty: "Nothing was left of the answer once it was made fit for chat.",
   dry_run: "The bot only rehearses: its config says that nothing is to be sent.",
   in_doubt: "It was handed over, but nothing proves that the robot said it.",
-  send_failed: "The robot said no.",
+  send_failed: "The robot refused to say the line.",
   abandoned: "The daemon stopped before the answer was out.",
   overload: "Too much was going on at once.",
 };

@@ -11,11 +11,13 @@ use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use super::assets;
+
 /// What a request is checked against.
 pub(super) struct Guard {
     /// Where we listen on loopback alone: the hosts that are ours besides the loopback ones.
     pub own_hosts: Option<Vec<String>>,
-    /// What a request must bear.
+    /// What a request must bear, but for the dashboard's own files: they hold no data.
     pub token: Option<SecretString>,
 }
 
@@ -28,11 +30,20 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
     if !guard.is_for_us(request.uri(), request.headers()) {
         return (StatusCode::MISDIRECTED_REQUEST, "this is another host\n").into_response();
     }
-    if !guard.may_ask(request.headers()) {
+    if is_of_another_site(request.headers()) {
+        return (StatusCode::FORBIDDEN, "not for other sites\n").into_response();
+    }
+    if !assets::is_one(request.uri().path()) && !guard.may_ask(request.headers()) {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
         return (StatusCode::UNAUTHORIZED, challenge, "a bearer token is needed\n").into_response();
     }
     next.run(request).await
+}
+
+/// Whether a browser asks in another site's name. Following a link to us is not that.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let says = |name, word: &str| headers.get(name).is_some_and(|value| value == word);
+    says("sec-fetch-site", "cross-site") && !says("sec-fetch-mode", "navigate")
 }
 
 impl Guard {

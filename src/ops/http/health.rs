@@ -1,26 +1,18 @@
 //! The health snapshot, under the path that the operator chose.
 
-use std::sync::Arc;
+use axum::http::StatusCode;
+use axum::response::Response;
 
-use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
-
-use super::HttpState;
+use super::{HttpState, json_page};
 use crate::health::State as HealthState;
 use crate::ops::document;
 
-/// The snapshot, 503 when failing; anything else is not found.
-pub(super) async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
-    if uri.path() != state.health_path {
-        return (StatusCode::NOT_FOUND, "not found\n").into_response();
-    }
+/// The snapshot, 503 when failing.
+pub(super) fn page(state: &HttpState) -> Response {
     let snapshot = state.health.snapshot(state.clock.now());
     let status = match snapshot.state {
         HealthState::Healthy | HealthState::Degraded => StatusCode::OK,
         HealthState::Failing => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let document = document::health(&state.identity, &state.facts(), &snapshot);
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, document.to_string()).into_response()
+    json_page(status, &document::health(&state.identity, &state.facts(), &snapshot))
 }

@@ -1,30 +1,49 @@
 //! The pages, one file each. Read only.
 
+mod assets;
+mod connection;
+mod decisions;
+mod events;
+mod feed;
 mod guard;
+mod headers;
 mod health;
 mod history;
 mod probes;
 mod server;
+mod status;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing};
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router, middleware, routing};
 use secrecy::SecretString;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::commands::Pauses;
 use super::document::Facts;
+use super::queues::Queues;
+use super::remembered::Remembered;
+use crate::bus::Bus;
 use crate::bus::wire::Identity;
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
+use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
 use crate::history::History;
+use crate::llm::ProvidersView;
 use crate::settings::InForce;
+use crate::spend_book::SpendView;
+use feed::Feed;
 use guard::Guard;
 
 /// All that the pages are made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpState {
     /// Who we are.
     pub identity: Identity,
@@ -34,6 +53,20 @@ pub struct HttpState {
     pub contexts: ContextLog,
     /// How we are.
     pub health: HealthMonitor,
+    /// The link to the bus.
+    pub bus: Bus,
+    /// Which rooms are paused.
+    pub decider: DeciderHandle,
+    /// What the decider remembers.
+    pub remembered: Remembered,
+    /// The rooms, by the names that people give them.
+    pub rooms: Pauses,
+    /// What is known of the providers.
+    pub providers: ProvidersView,
+    /// What they cost.
+    pub spend: SpendView,
+    /// How much waits.
+    pub queues: Queues,
     /// How we were.
     pub history: History,
     /// When it is.
@@ -61,20 +94,40 @@ impl HttpState {
 /// and no failed accept, ends it sooner.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) {
     let on_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    server::serve(listener, router(state, on_loopback), stop).await;
+    let (state, feed) = (Arc::new(state), Feed::new(stop.clone()));
+    let app = router(state.clone(), feed.clone(), on_loopback);
+    tokio::join!(server::serve(listener, app, stop), feed.run(state));
 }
 
-fn router(state: HttpState, on_loopback: bool) -> Router {
+fn router(state: Arc<HttpState>, feed: Feed, on_loopback: bool) -> Router {
     let own_hosts = on_loopback.then(|| state.own_hosts.clone());
     let guard = Arc::new(Guard { own_hosts, token: state.token.clone() });
-    // The path of the snapshot is the operator's to choose, so it is compared, not routed.
     Router::new()
+        .merge(assets::routes())
         .route("/livez", routing::get(probes::live))
         .route("/readyz", routing::get(probes::ready))
+        .route("/api/status", routing::get(status::page))
+        .route("/api/decisions", routing::get(decisions::page))
+        .route("/api/events", routing::get(events::page))
         .route("/api/history", routing::get(history::page))
-        .fallback(health::page)
+        .layer(Extension(feed))
+        .fallback(named_by_the_operator)
         .layer(middleware::from_fn_with_state(guard, guard::check))
-        .with_state(Arc::new(state))
+        .layer(middleware::map_response(headers::add))
+        .with_state(state)
+}
+
+/// Paths that the operator chooses are compared, not routed: a router would read patterns into them.
+async fn named_by_the_operator(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
+    match uri.path() {
+        path if path == state.health_path => health::page(&state),
+        _ => (StatusCode::NOT_FOUND, "not found\n").into_response(),
+    }
+}
+
+/// A JSON document.
+fn json_page(status: StatusCode, document: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], document.to_string()).into_response()
 }
 
 #[cfg(test)]

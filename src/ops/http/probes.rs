@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::HttpState;
@@ -55,5 +55,5 @@ fn probe(name: &str, obstacles: &[String], snapshot: &Snapshot, uri: &Uri) -> Re
         let _ = writeln!(body, "{verdict}");
     }
     let status = if passes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
+    (status, body).into_response()
 }

@@ -1,10 +1,14 @@
 //! Taking connections, each with a bound on everything.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,9 +18,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::connection::{Client, Patience};
+
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 64;
-/// How long a client may take for its one request and for reading the answer.
+/// How long a client may take for its one request and for reading the answer; who listens to events
+/// may go on as long as it takes them.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(5);
 /// The most that is read of a request's line and headers, in bytes.
 const HEADER_BYTES: usize = 16 * 1024;
@@ -62,15 +69,30 @@ async fn next(
 
 /// Answers the one request of a connection, or gives up on it.
 async fn answer(stream: TcpStream, app: Router, place: Option<OwnedSemaphorePermit>) {
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .half_close(true)
-        .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-    match timeout(REQUEST_TIME, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "an HTTP connection broke"),
-        Err(_) => debug!("an HTTP client took too long"),
+    let patience = Patience::default();
+    let client = Client::new(stream, patience.clone());
+    let of_connection = patience.clone();
+    let app = TowerToHyperService::new(app);
+    let pages = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(of_connection.clone());
+        app.call(request)
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .keep_alive(false)
+            .half_close(true)
+            .max_buf_size(HEADER_BYTES)
+            .serve_connection(TokioIo::new(client), pages)
+    );
+    let ended = match timeout(REQUEST_TIME, connection.as_mut()).await {
+        Ok(ended) => Some(ended),
+        Err(_) if patience.is_listener() => Some(connection.await),
+        Err(_) => None,
+    };
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%error, "an HTTP connection broke"),
+        None => debug!("an HTTP client took too long"),
     }
     drop(place);
 }

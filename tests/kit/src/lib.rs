@@ -4,6 +4,7 @@
 //! Everything waits for events with a deadline, fails with a sentence that says what was awaited and
 //! what was seen instead, and is gone when its handle is dropped.
 
+pub mod browser;
 pub mod chat;
 pub mod clock;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod robot;
 pub mod service_manager;
 pub mod world;
 
+pub use browser::Browser;
 pub use chat::Room;
 pub use daemon::{Daemon, Launch};
 pub use error::{Context, Error, Result, within};

@@ -1,0 +1,91 @@
+//! How far the limits on what the providers cost are used up.
+
+use chrono::NaiveDate;
+
+use super::{Spend, Spent, percent, percent_of_cost};
+use crate::clock::Moment;
+use crate::config::Spend as Settings;
+
+/// A limit that is configured, and how far it is used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SpendInUse {
+    /// The limit's key in the configuration.
+    pub name: &'static str,
+    /// What counts, calls under way included: calls, tokens, or money in the currency of the prices.
+    pub used: f64,
+    /// The most.
+    pub max: f64,
+    /// Whether so much is used up that unasked replies stop.
+    pub soft: bool,
+}
+
+impl Spend {
+    /// The limits that are configured; of the users' sums the largest.
+    pub fn in_use(&self, now: Moment, today: NaiveDate, settings: &Settings) -> Vec<SpendInUse> {
+        let is_today = !self.is_over(today);
+        let spent = if is_today { self.spent } else { Spent::default() };
+        let of_user = if is_today { self.users.most() } else { 0 };
+        let is_soft = |percent: u64| percent >= u64::from(settings.soft_percent);
+        let counted = [
+            ("max_calls_per_minute", self.minute.calls(now), settings.max_calls_per_minute),
+            ("max_calls_per_day", spent.calls, settings.max_calls_per_day),
+            ("max_tokens_per_day", spent.tokens, settings.max_tokens_per_day),
+            ("max_tokens_per_user_per_day", of_user, settings.max_tokens_per_user_per_day),
+        ];
+        let counted = counted.into_iter().filter_map(|(name, used, max)| {
+            let soft = is_soft(percent(used, max)?);
+            Some(SpendInUse { name, used: used as f64, max: max? as f64, soft })
+        });
+        let cost = settings.max_cost_per_day.map(|max| {
+            let soft = is_soft(percent_of_cost(spent.cost, max));
+            SpendInUse { name: "max_cost_per_day", used: spent.cost, max, soft }
+        });
+        counted.chain(cost).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Call, Usage};
+    use super::*;
+    use crate::chat::testing::at;
+    use crate::config::Price;
+    use crate::config::testing::config;
+    use crate::names::{ProviderName, Username};
+
+    #[test]
+    fn each_limit_that_is_configured_says_how_far_it_is_used_up_today() {
+        let settings = config(json!({"spend": {
+            "max_calls_per_minute": 5, "max_tokens_per_day": 1_000, "max_tokens_per_user_per_day": 100,
+            "max_cost_per_day": 0.5, "soft_percent": 50,
+        }}))
+        .spend;
+        let day = |day| NaiveDate::from_ymd_opt(2026, 11, day).expect("a day");
+        let mut spend = Spend::new(day(24));
+        let price = Some(Price { input_per_million: 1_000.0, output_per_million: 2_000.0 });
+        for (user, completion) in [("bob", 50), ("eve", 10)] {
+            let (provider, user) = (ProviderName::new("one"), Username::new(user));
+            let call =
+                Call { provider: &provider, user: Some(&user), prompt_tokens: 10, max_tokens: 50, price };
+            let ticket = spend.reserve(at(1.0), day(24), &settings, 1 << 20, call).expect("within limits");
+            spend.settle(ticket, Usage::Known { prompt: 10, completion });
+        }
+        let in_use = |second, today: NaiveDate| {
+            let row = |limit: SpendInUse| (limit.name, (limit.used * 100.0).round(), limit.max, limit.soft);
+            spend.in_use(at(second), today, &settings).into_iter().map(row).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            in_use(2.0, day(24)),
+            [
+                ("max_calls_per_minute", 200.0, 5.0, false),
+                ("max_tokens_per_day", 8_000.0, 1_000.0, false),
+                ("max_tokens_per_user_per_day", 6_000.0, 100.0, true),
+                ("max_cost_per_day", 14.0, 0.5, false),
+            ]
+        );
+        assert!(in_use(70.0, day(25)).iter().all(|(_, used, ..)| *used == 0.0), "a new day");
+        assert_eq!(spend.in_use(at(2.0), day(24), &config(json!({})).spend), []);
+    }
+}

@@ -1,0 +1,39 @@
+//! `/api/status`: all that there is to see now.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::{HttpState, json_page};
+use crate::chat::rate_limits::InUse;
+use crate::ops::providers;
+use crate::ops::status::{self, Seen};
+
+/// The document.
+pub(super) async fn page(State(state): State<Arc<HttpState>>) -> Response {
+    let limits = state.remembered.ask(|now, decider, _| decider.limits_in_use(now)).await;
+    json_page(StatusCode::OK, &document(&state, limits))
+}
+
+/// What is to be seen now; with the limits as the decider has told them.
+pub(super) fn document(state: &HttpState, limits: Option<Vec<InUse>>) -> Value {
+    let now = state.clock.now();
+    let config = state.in_force.borrow().shared_config().clone();
+    let mut providers = providers::list(now, &config, &state.providers);
+    status::document(&Seen {
+        identity: &state.identity,
+        config: &config,
+        facts: &state.facts(),
+        snapshot: &state.health.snapshot(now),
+        round_trip: state.bus.round_trip(),
+        rooms: config.rooms.iter().map(|room| (room.clone(), state.decider.pause_of(room))).collect(),
+        providers: providers["providers"].take(),
+        limits,
+        spend: state.spend.limits_in_use(now),
+        queued_messages: state.queues.messages(),
+        queued_lines: state.queues.lines(),
+    })
+}

@@ -1,0 +1,75 @@
+//! The page goes with the daemon: its changes, its absence, its return.
+
+use kryten_testkit::world::{SOON, World};
+use kryten_testkit::{Behaviour, Result, ports};
+use serde_json::json;
+
+use crate::{BINARY, browser, fresh, open};
+
+/// Something that a page which was loaded anew has not.
+const MARK_PAGE: &str = "window.isTheSamePage = true";
+
+#[tokio::test]
+async fn changes_show_without_a_reload() -> Result {
+    let Some(browser) = browser("live changes on the dashboard") else { return Ok(()) };
+    let world = World::of(BINARY).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for_text("#state-word", "Healthy", SOON).await?;
+    browser.run(MARK_PAGE, json!([])).await?;
+
+    world.provider().always(Behaviour::Status(500, "{}".to_owned()));
+    world.mention("bob", "are you there?").await?;
+    browser.wait_for_text("#state-word", "Failing", SOON).await?;
+    browser.wait_for_text("#state-reason", "providers", SOON).await?;
+    browser.wait_for_text("#announcer", "The state is failing", SOON).await?;
+    browser.wait_for_text("#decisions", "No provider gave an answer", SOON).await?;
+
+    world.provider().always(Behaviour::AnswerAnew);
+    world.ask("ann", "and now?").await?;
+    browser.wait_for_text("#state-word", "Healthy", SOON).await?;
+    browser.wait_for_text("#decisions", "and now?", SOON).await?;
+    assert_eq!(browser.run("return window.isTheSamePage", json!([])).await?, true);
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_the_daemon_is_away_the_page_says_so_and_it_comes_back_by_itself() -> Result {
+    let Some(browser) = browser("the dashboard of a daemon that restarts") else { return Ok(()) };
+    let metrics = json!({ "metrics": { "port": ports::free()? } });
+    let mut world = World::of(BINARY).config(metrics).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for_text("#state-word", "Healthy", SOON).await?;
+    browser.run(MARK_PAGE, json!([])).await?;
+
+    world.daemon.kill();
+    browser.wait_for_text("#state-reason", "No connection to the daemon since", SOON).await?;
+    assert_eq!(browser.text("#state-word").await?, "Unknown");
+    assert_eq!(browser.text("#connection").await?, "Not connected");
+    assert!(browser.text("#state-since").await?.contains("it was healthy then"));
+
+    world.daemon.restart()?;
+    browser.wait_for_text("#connection", "Live", SOON).await?;
+    browser.wait_for_text("#state-word", "Healthy", SOON).await?;
+    assert_eq!(browser.run("return window.isTheSamePage", json!([])).await?, true);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_daemon_that_hangs_is_not_taken_for_live() -> Result {
+    let Some(browser) = browser("the dashboard of a daemon that hangs") else { return Ok(()) };
+    let world = World::of(BINARY).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    // Instead of waiting for 15 s, the page's clock is put forward.
+    world.daemon.pause()?;
+    let later = "const now = Date.now; Date.now = () => now() + 16000";
+    browser.run(later, json!([])).await?;
+    browser.wait_for_text("#state-reason", "No connection to the daemon since", SOON).await?;
+    world.daemon.resume()?;
+    browser.wait_for_text("#connection", "Live", SOON).await
+}

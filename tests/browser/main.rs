@@ -1,0 +1,60 @@
+//! The dashboard, in a real browser, of a real daemon.
+#![cfg(target_os = "linux")]
+
+mod access;
+mod live;
+mod page;
+mod screenshots;
+mod story;
+mod words;
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex as Lock, PoisonError, Weak};
+
+use kryten_testkit::world::SOON;
+use kryten_testkit::{Browser, Daemon, Result};
+use tokio::sync::Mutex;
+
+/// The daemon under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Says that a test can't be made here, past the test runner, which swallows what a test prints.
+fn skip(what: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {what}: {why}");
+}
+
+/// The one browser of all tests, while one of them has it.
+static BROWSER: Lock<Weak<Mutex<Option<Browser>>>> = Lock::new(Weak::new());
+
+/// The browser, which tests take turns in: to be locked by whoever has all else ready. None, loudly,
+/// where there is no browser.
+fn browser(what: &str) -> Option<Arc<Mutex<Option<Browser>>>> {
+    if let Some(why) = Browser::missing() {
+        skip(what, &why);
+        return None;
+    }
+    let mut shared = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
+    let there = shared.upgrade().unwrap_or_default();
+    *shared = Arc::downgrade(&there);
+    Some(there)
+}
+
+/// The browser in the state in which each test gets it: a light desktop, an empty console.
+async fn fresh(browser: &mut Option<Browser>) -> Result<&Browser> {
+    let browser = match browser {
+        Some(there) => there,
+        none => none.insert(Browser::start().await?),
+    };
+    browser.size(1280, 900).await?;
+    browser.dark(false).await?;
+    browser.open("about:blank").await?;
+    browser.console().await?;
+    Ok(browser)
+}
+
+/// Opens a daemon's dashboard, and waits until it is live.
+async fn open(browser: &Browser, daemon: &Daemon) -> Result {
+    browser.open(&format!("http://{}/", daemon.http_address().await?)).await?;
+    browser.wait_for_text("#connection", "Live", SOON).await
+}
