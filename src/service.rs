@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::about::AboutUs;
+use crate::alerts::{AlertParts, Alerts};
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
@@ -129,6 +130,14 @@ impl Service {
         let contexts = ContextLog::default();
         let common = Common { config, in_force, contexts, identity, clock, health, bus, shutdown };
         let Common { config, identity, health, bus, shutdown, .. } = &common;
+        let alerts = Alerts::new(AlertParts {
+            identity: identity.clone(),
+            in_force: common.in_force.clone(),
+            bus: bus.clone(),
+            health: health.clone(),
+            clock,
+        });
+        keeper.do_without(Alerts::subject(identity));
         let close = CancellationToken::new();
         let on_close = |name, future| spawn(name, shutdown, until(close.clone(), future));
 
@@ -197,6 +206,7 @@ impl Service {
         rest.push(on_close("robot watch", chat.robot_watch.run().boxed()));
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
+        rest.push(on_close("alerts", alerts.run().boxed()));
         rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
         rest.push(on_close("signals", shutdown.clone().heed(signals.stop).boxed()));
         let deadline = config.service.graceful_shutdown_timeout;

@@ -10,7 +10,7 @@ use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::news::{Change, LatestNews};
 use super::progress::Progress;
 use super::reply_times::ReplyTimes;
-use super::snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
+use super::snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
 use super::window::SlidingCount;
 use crate::clock::Moment;
@@ -37,6 +37,7 @@ pub(super) struct Books {
     pub media_changes: u64,
     pub paused: Vec<PausedRoom>,
     pub changes_dropped: u64,
+    pub alerts: AlertCounts,
     pub ledger: Ledger,
     pub lines: LineCounts,
     pub tokens: TokenCounts,
@@ -78,6 +79,7 @@ impl Books {
             media_changes: 0,
             paused: Vec::new(),
             changes_dropped: 0,
+            alerts: AlertCounts::default(),
             ledger: Ledger::default(),
             lines: LineCounts::default(),
             tokens: TokenCounts::default(),
@@ -198,6 +200,7 @@ impl Books {
             media_changes: self.media_changes,
             paused: self.paused(now.elapsed),
             changes_dropped: self.changes_dropped,
+            alerts: self.alerts,
         }
     }
 

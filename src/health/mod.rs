@@ -23,5 +23,5 @@ pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts, TokenCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
 pub use news::{Change, News};
 pub use progress::Progress;
-pub use snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
+pub use snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 pub use state::{ProviderStatus, State};

@@ -68,6 +68,21 @@ impl HealthMonitor {
         self.books().changes_dropped += 1;
     }
 
+    /// An alert was raised.
+    pub fn alert_raised(&self) {
+        self.books().alerts.alerts += 1;
+    }
+
+    /// An alert has ended.
+    pub fn alert_ended(&self) {
+        self.books().alerts.ends += 1;
+    }
+
+    /// The bus or the webhook did not get so many messages about alerts.
+    pub fn alerts_undelivered(&self, number: u64) {
+        self.books().alerts.undelivered += number;
+    }
+
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;

@@ -64,6 +64,8 @@ pub struct Snapshot {
     pub paused: Vec<String>,
     /// Changes of what plays or who is there that found no room in their queue.
     pub changes_dropped: u64,
+    /// Alerts, and what became of them.
+    pub alerts: AlertCounts,
 }
 
 impl Snapshot {
@@ -71,6 +73,17 @@ impl Snapshot {
     pub fn providers_with(&self, status: ProviderStatus) -> usize {
         self.providers.iter().filter(|provider| provider.status == status).count()
     }
+}
+
+/// Alerts since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AlertCounts {
+    /// A worse state had held.
+    pub alerts: u64,
+    /// It had been left for as long.
+    pub ends: u64,
+    /// Messages about either that the bus or the webhook did not get.
+    pub undelivered: u64,
 }
 
 /// A provider and how its latest completed attempt ended.

@@ -28,6 +28,7 @@ mod outage;
 mod outbox;
 mod pauses;
 mod preview;
+mod provider_checks;
 mod provider_details;
 mod providers;
 mod reload;
