@@ -34,6 +34,9 @@ use parts::{Common, OfChat, commands, controls, http_state, identity, listen};
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
 
+/// How long the history may take for its last minute.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
 /// How the service ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -257,7 +260,7 @@ impl Service {
         }
         // What became of them all is kept; a disk that hangs keeps nobody waiting for long.
         self.stop_recording.cancel();
-        let too_late = sleep(LAST_MOMENT).shared();
+        let too_late = sleep(self.shutdown.left_of(self.deadline).min(LAST_WRITES)).shared();
         for task in self.history {
             task.ended_before(too_late.clone()).await;
         }
