@@ -18,6 +18,7 @@ use crate::alerts::{AlertParts, Alerts};
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
+use crate::group::GroupTask;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::lifecycle::control::Listeners;
@@ -202,7 +203,10 @@ impl Service {
             rest.push(on_close("systemd", told.boxed()));
         }
         if let Some(listener) = listener {
-            let state = http_state(&common, is_ready);
+            let max_bytes = config.limits.max_event_bytes;
+            let group = GroupTask::new(&mut keeper, bus.clone(), identity.clone(), clock, max_bytes);
+            let state = http_state(&common, is_ready, group.view());
+            rest.push(on_close("group", group.run().boxed()));
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));
         }
         let link = spawn("link", shutdown, keep_link(keeper, close.clone(), shutdown.clone()));

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
+use crate::group::ServicesView;
 use crate::health::HealthMonitor;
 use crate::lifecycle::control::{self, Control, Listeners};
 use crate::llm::ProvidersView;
@@ -66,7 +67,7 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
 }
 
 /// What the HTTP pages are made of.
-pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>) -> HttpState {
+pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>, services: ServicesView) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, shutdown, .. } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
@@ -77,6 +78,7 @@ pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>) -> HttpS
         health: health.clone(),
         clock: *clock,
         ready,
+        services,
         stopping: shutdown.stop_taking.clone(),
         health_path: config.metrics.health_path.clone(),
         token: config.metrics.token.clone(),

@@ -17,6 +17,7 @@ use super::document::Facts;
 use crate::bus::wire::Identity;
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
+use crate::group::ServicesView;
 use crate::health::HealthMonitor;
 use crate::settings::InForce;
 use guard::Guard;
@@ -34,6 +35,8 @@ pub struct HttpState {
     pub health: HealthMonitor,
     /// When it is.
     pub clock: Clock,
+    /// Every service on the bus.
+    pub services: ServicesView,
     /// Whether we have announced ourselves and beat.
     pub ready: watch::Receiver<bool>,
     /// Cancelled when we stop.

@@ -18,6 +18,7 @@ use crate::chat::rules::Rules;
 use crate::clock::{Clock, Moment};
 use crate::config::testing;
 use crate::context_log::ContextLog;
+use crate::group::ServicesView;
 use crate::health::{Component, HealthMonitor, LinkHealth, ProviderStatus};
 use crate::names::{ProviderName, Username};
 use crate::outcome::{Reason, ReplyOutcome};
@@ -53,14 +54,16 @@ async fn server_with(host: &str, change: impl FnOnce(&mut HttpState)) -> Server 
     health.link(clock.now(), LinkHealth::Up);
     let (ready, is_ready) = watch::channel(true);
     let stopping = CancellationToken::new();
+    let identity = Identity {
+        service: "llm".to_owned(),
+        version: "1.2.3".to_owned(),
+        hostname: "vera".to_owned(),
+        instance_id: "7f9c24e8".to_owned(),
+        started: clock.now(),
+    };
     let mut state = HttpState {
-        identity: Identity {
-            service: "llm".to_owned(),
-            version: "1.2.3".to_owned(),
-            hostname: "vera".to_owned(),
-            instance_id: "7f9c24e8".to_owned(),
-            started: clock.now(),
-        },
+        services: ServicesView::new(Arc::new(identity.clone())),
+        identity,
         in_force: in_force(),
         contexts: ContextLog::default(),
         health: health.clone(),
