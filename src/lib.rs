@@ -14,6 +14,7 @@ pub mod decider;
 pub mod group;
 pub mod health;
 pub mod heartbeat;
+pub mod history;
 pub mod intake;
 pub mod lifecycle;
 pub mod llm;

@@ -21,6 +21,7 @@ use crate::context_log::ContextLog;
 use crate::group::GroupTask;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
+use crate::history::History;
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
 use crate::ops::http;
@@ -89,6 +90,9 @@ struct Service {
     /// Intakes, decider, room state, outboxes, spend writer, response log: each ends by itself once those
     /// before it have ended.
     work: Vec<Task>,
+    /// Recorder and writer of the history, in the order in which they end.
+    history: Vec<Task>,
+    stop_recording: CancellationToken,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
     lifecycle: Task<bool>,
@@ -152,6 +156,14 @@ impl Service {
         rest.push(on_close("settings", settings_task.run().boxed()));
         rest.push(on_close("reloads", reload_on(signals.hang_up, settings).boxed()));
 
+        // What is kept of how we are.
+        let (history, keeping) = History::new(&config.history, &config.state_dir, clock, health);
+        let stop_recording = CancellationToken::new();
+        let history_tasks = keeping.map(|(recorder, writer)| {
+            let recorder = spawn("history recorder", shutdown, recorder.run(stop_recording.clone()));
+            [recorder, spawn("history writer", shutdown, writer.run())]
+        });
+
         // What we say about ourselves: lifecycle, then heartbeat, then ready.
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let about = AboutUs::new(common.in_force.clone(), address);
@@ -205,7 +217,7 @@ impl Service {
         if let Some(listener) = listener {
             let max_bytes = config.limits.max_event_bytes;
             let group = GroupTask::new(&mut keeper, bus.clone(), identity.clone(), clock, max_bytes);
-            let state = http_state(&common, is_ready, group.view());
+            let state = http_state(&common, history, is_ready, group.view());
             rest.push(on_close("group", group.run().boxed()));
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));
         }
@@ -217,6 +229,8 @@ impl Service {
             shutdown,
             health,
             work: chat.tasks,
+            history: history_tasks.into_iter().flatten().collect(),
+            stop_recording,
             heartbeat,
             stop_beating,
             lifecycle,
@@ -237,6 +251,12 @@ impl Service {
         let overdue = self.shutdown.clone().overdue().shared();
         for task in self.work {
             task.ended_before(overdue.clone()).await;
+        }
+        // What became of them all is kept; a disk that hangs keeps nobody waiting for long.
+        self.stop_recording.cancel();
+        let too_late = sleep(LAST_MOMENT).shared();
+        for task in self.history {
+            task.ended_before(too_late.clone()).await;
         }
         // 4. The last beat, then 5. the shutdown event and a round trip behind it.
         let left = || self.shutdown.left_of(self.deadline);

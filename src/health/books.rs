@@ -6,9 +6,10 @@ use std::mem;
 use std::time::Duration;
 
 use super::component::{Component, ComponentSet, Conditions, message};
-use super::ledger::{Ledger, LineCounts, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::news::{Change, LatestNews};
 use super::progress::Progress;
+use super::reply_times::ReplyTimes;
 use super::snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
 use super::window::SlidingCount;
@@ -39,6 +40,8 @@ pub(super) struct Books {
     pub alerts: AlertCounts,
     pub ledger: Ledger,
     pub lines: LineCounts,
+    pub tokens: TokenCounts,
+    pub reply_times: ReplyTimes,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
     pub malformed: BTreeMap<&'static str, u64>,
@@ -79,6 +82,8 @@ impl Books {
             alerts: AlertCounts::default(),
             ledger: Ledger::default(),
             lines: LineCounts::default(),
+            tokens: TokenCounts::default(),
+            reply_times: ReplyTimes::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
             users: UserCount::default(),
@@ -188,6 +193,7 @@ impl Books {
             conditions_dropped: self.conditions.iter().map(|conditions| conditions.dropped).sum(),
             ledger: self.ledger.clone(),
             lines: self.lines.clone(),
+            tokens: self.tokens,
             ignored: self.ignored.clone(),
             malformed: self.malformed.clone(),
             unique_users: self.users.count(),

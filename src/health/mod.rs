@@ -9,6 +9,7 @@ mod ledger;
 mod monitor;
 mod news;
 mod progress;
+mod reply_times;
 mod snapshot;
 mod state;
 mod window;
@@ -18,7 +19,7 @@ mod tests;
 
 pub use books::Transition;
 pub use component::{Component, ComponentSet, cut};
-pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts};
+pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts, TokenCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
 pub use news::{Change, News};
 pub use progress::Progress;

@@ -115,6 +115,23 @@ impl HealthMonitor {
         });
     }
 
+    /// A reply was sent, so long after it was begun.
+    pub fn reply_took(&self, time: Duration) {
+        self.books().reply_times.add(time);
+    }
+
+    /// How long the replies took that were sent after the first `seen` of all, oldest first, and how many
+    /// were sent in all. Of many only the latest are kept.
+    pub fn reply_times_since(&self, seen: u64) -> (Vec<Duration>, u64) {
+        let books = self.books();
+        (books.reply_times.since(seen), books.reply_times.total())
+    }
+
+    /// A provider told what a call has cost.
+    pub fn tokens(&self, prompt: u64, completion: u64) {
+        self.books().tokens.add(prompt, completion);
+    }
+
     /// These providers are configured from now on, in this order; those that were before keep their
     /// status.
     pub fn providers(&self, names: impl Iterator<Item = ProviderName>) {

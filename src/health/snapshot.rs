@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::component::{Component, ComponentSet};
-use super::ledger::{Ledger, LineCounts, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::state::{ProviderStatus, State};
 use crate::clock::Moment;
 use crate::names::ProviderName;
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub ledger: Ledger,
     /// What became of the lines that were handed over.
     pub lines: LineCounts,
+    /// What the providers read and wrote, as far as they told.
+    pub tokens: TokenCounts,
     /// Messages that began no reply, by reason.
     pub ignored: ReasonCounts,
     /// Events that could not be read, by what is wrong with them.

@@ -3,4 +3,5 @@
 pub mod commands;
 mod document;
 pub mod http;
+pub mod providers;
 pub mod systemd;

@@ -17,6 +17,7 @@ use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::group::ServicesView;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::lifecycle::control::{self, Control, Listeners};
 use crate::llm::ProvidersView;
 use crate::ops::commands::{Commands, Pauses};
@@ -67,7 +68,12 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
 }
 
 /// What the HTTP pages are made of.
-pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>, services: ServicesView) -> HttpState {
+pub(super) fn http_state(
+    common: &Common,
+    history: History,
+    ready: watch::Receiver<bool>,
+    services: ServicesView,
+) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, shutdown, .. } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
@@ -76,6 +82,7 @@ pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>, services
         in_force: in_force.clone(),
         contexts: contexts.clone(),
         health: health.clone(),
+        history,
         clock: *clock,
         ready,
         services,

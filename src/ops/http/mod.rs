@@ -2,6 +2,7 @@
 
 mod guard;
 mod health;
+mod history;
 mod probes;
 mod server;
 
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::group::ServicesView;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::settings::InForce;
 use guard::Guard;
 
@@ -33,6 +35,8 @@ pub struct HttpState {
     pub contexts: ContextLog,
     /// How we are.
     pub health: HealthMonitor,
+    /// How we were.
+    pub history: History,
     /// When it is.
     pub clock: Clock,
     /// Every service on the bus.
@@ -70,6 +74,7 @@ fn router(state: HttpState, on_loopback: bool) -> Router {
     Router::new()
         .route("/livez", routing::get(probes::live))
         .route("/readyz", routing::get(probes::ready))
+        .route("/api/history", routing::get(history::page))
         .fallback(health::page)
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(Arc::new(state))
