@@ -18,6 +18,7 @@ use crate::alerts::{AlertParts, Alerts};
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
+use crate::group::GroupTask;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::history::History;
@@ -29,10 +30,13 @@ use crate::settings::{SettingsTask, Source, reload_on};
 use crate::shutdown::{LAST_MOMENT, Shutdown, Signals, StopReason};
 use crate::tasks::{Task, spawn};
 use chat::Chat;
-use parts::{Common, OfChat, commands, controls, http_state, identity, listen};
+use parts::{Common, Shown, commands, controls, http_state, identity, listen};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
 const NOTICES: usize = 64;
+
+/// How long the history may take for its last minute.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// How the service ended.
 #[derive(Debug)]
@@ -200,13 +204,6 @@ impl Service {
         let lifecycle = spawn("lifecycle", shutdown, lifecycle.run(farewell.clone()));
 
         // What lasts to the end.
-        let seen = OfChat {
-            decider: chat.decider,
-            pauses: chat.pauses,
-            providers: chat.providers,
-            spend: chat.spend,
-            queues: chat.queues,
-        };
         rest.push(on_close("robot watch", chat.robot_watch.run().boxed()));
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
@@ -221,7 +218,19 @@ impl Service {
             rest.push(on_close("systemd", told.boxed()));
         }
         if let Some(listener) = listener {
-            let state = http_state(&common, seen, history, is_ready);
+            let max_bytes = config.limits.max_event_bytes;
+            let group = GroupTask::new(&mut keeper, bus.clone(), identity.clone(), clock, max_bytes);
+            let shown = Shown {
+                decider: chat.decider,
+                rooms: chat.pauses,
+                providers: chat.providers,
+                spend: chat.spend,
+                queues: chat.queues,
+                history,
+                services: group.view(),
+            };
+            rest.push(on_close("group", group.run().boxed()));
+            let state = http_state(&common, shown, is_ready);
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));
         }
         let link = spawn("link", shutdown, keep_link(keeper, close.clone(), shutdown.clone()));
@@ -257,7 +266,7 @@ impl Service {
         }
         // What became of them all is kept; a disk that hangs keeps nobody waiting for long.
         self.stop_recording.cancel();
-        let too_late = sleep(LAST_MOMENT).shared();
+        let too_late = sleep(self.shutdown.left_of(self.deadline).min(LAST_WRITES)).shared();
         for task in self.history {
             task.ended_before(too_late.clone()).await;
         }

@@ -278,3 +278,33 @@ fn state_named(name: &str) -> State {
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_third_look_waits_for_one_of_two_but_not_for_ever() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let reader = Reader::new(folder.path().join("history.db"));
+        let held = reader.places.clone().acquire_many_owned(2).await.expect("two places");
+        tokio::time::pause();
+        let busy = NoHistory::Unreadable("others are being answered".to_owned());
+        assert_eq!(reader.document(Utc::now(), Range::Hour).await, Err(busy));
+        tokio::time::resume();
+        drop(held);
+        let missing = reader.document(Utc::now(), Range::Hour).await.expect_err("no file");
+        assert!(missing.to_string().contains("unable to open"), "{missing}");
+        assert_eq!(reader.places.available_permits(), AT_ONCE, "each place is given back");
+    }
+
+    #[test]
+    fn a_look_that_takes_too_long_ends() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let connection = Connection::open(folder.path().join("history.db")).expect("a database");
+        let look = Look { connection, deadline: Instant::now() };
+        let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n";
+        let ended = look.each(endless, [], |_| Ok(()));
+        assert_eq!(ended, Err("it took more than 2 s".to_owned()));
+    }
+}

@@ -12,6 +12,7 @@ use crate::chat::rate_limits::InUse;
 use crate::chat::spend::SpendInUse;
 use crate::clock::{Moment, iso};
 use crate::config::Config;
+use crate::group::ServiceRow;
 use crate::health::{ComponentHealth, Snapshot};
 use crate::names::RoomName;
 
@@ -38,6 +39,8 @@ pub(super) struct Seen<'seen> {
     pub rooms: Vec<(RoomName, Pause)>,
     /// The providers, as `providers.list` shows them.
     pub providers: Value,
+    /// Every service on the bus that was heard of.
+    pub services: Vec<ServiceRow>,
     /// The rate limits; none when the decider doesn't answer.
     pub limits: Option<Vec<InUse>>,
     /// The limits on what the providers cost.
@@ -85,7 +88,7 @@ pub(super) fn document(seen: &Seen<'_>) -> Value {
             "queued_messages": seen.queued_messages,
             "queued_lines": seen.queued_lines,
         },
-        "services": [ourselves(identity, snapshot)],
+        "services": seen.services.iter().map(service).collect::<Vec<_>>(),
         "history": {
             "enabled": config.history.enabled,
             "retention_days": config.history.retention.as_secs() / (24 * 60 * 60),
@@ -153,15 +156,15 @@ fn spend(spend: &SpendInUse) -> Value {
     })
 }
 
-/// We, among the services on the bus.
-fn ourselves(identity: &Identity, snapshot: &Snapshot) -> Value {
+fn service(ServiceRow { row, is_us }: &ServiceRow) -> Value {
     json!({
-        "service": identity.service,
-        "standing": snapshot.state,
-        "version": identity.version,
-        "hostname": identity.hostname,
-        "reason": snapshot.reason,
-        "instance_id": identity.instance_id,
-        "is_us": true,
+        "service": row.service,
+        "standing": row.standing.as_str(),
+        "beat_age_seconds": row.beat_age.map(|age| rounded(age.as_secs_f64(), 1)),
+        "version": row.report.version,
+        "hostname": row.report.hostname,
+        "reason": row.report.reason,
+        "instance_id": row.report.instance_id,
+        "is_us": is_us,
     })
 }

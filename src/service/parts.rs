@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
+use crate::group::ServicesView;
 use crate::health::HealthMonitor;
 use crate::history::History;
 use crate::lifecycle::control::{self, Control, Listeners};
@@ -69,23 +70,25 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
     }
 }
 
-/// What the HTTP pages show of chat.
-pub(super) struct OfChat {
+/// What the HTTP pages show besides what nearly every part needs.
+pub(super) struct Shown {
     pub decider: DeciderHandle,
-    pub pauses: Pauses,
+    pub rooms: Pauses,
     pub providers: ProvidersView,
     pub spend: SpendView,
     pub queues: Queues,
+    pub history: History,
+    pub services: ServicesView,
 }
 
 /// What the HTTP pages are made of.
 pub(super) fn http_state(
     common: &Common,
-    chat: OfChat,
-    history: History,
+    shown: Shown,
     ready: watch::Receiver<bool>,
 ) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
+    let Shown { decider, rooms, providers, spend, queues, history, services } = shown;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
     HttpState {
@@ -94,15 +97,16 @@ pub(super) fn http_state(
         contexts: contexts.clone(),
         health: health.clone(),
         bus: bus.clone(),
-        remembered: Remembered::new(chat.decider.clone()),
-        decider: chat.decider,
-        rooms: chat.pauses,
-        providers: chat.providers,
-        spend: chat.spend,
-        queues: chat.queues,
+        remembered: Remembered::new(decider.clone()),
+        decider,
+        rooms,
+        providers,
+        spend,
+        queues,
         history,
         clock: *clock,
         ready,
+        services,
         stopping: shutdown.stop_taking.clone(),
         health_path: config.metrics.health_path.clone(),
         token: config.metrics.token.clone(),

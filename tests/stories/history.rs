@@ -113,6 +113,47 @@ async fn a_file_that_can_not_be_written_costs_the_history_and_nothing_else() -> 
     world.ledger().await.map(drop)
 }
 
+/// Whether this user may give the daemon a file system of its own here.
+#[cfg(target_os = "linux")]
+fn may_mount() -> bool {
+    let mount = ["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"];
+    std::process::Command::new("unshare").args(mount).output().is_ok_and(|output| output.status.success())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_costs_the_history_and_nothing_else() -> Result {
+    if !may_mount() {
+        use std::io::Write;
+        // To the terminal itself: the test harness keeps what a test prints, and nobody would see it.
+        let _ =
+            writeln!(std::io::stderr(), "\nSKIPPED: a full disk: no mounts in namespaces of one's own here");
+        return Ok(());
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories/on_a_small_disk.sh");
+    let world = World::of(script)
+        .launch(|launch| launch.env("DAEMON", BINARY).file("state/hidden", ""))
+        .start()
+        .await?;
+    world.ask("bob", "what to watch?").await?;
+    world.daemon.wait_for_json(PAGE, SOON, |history| sum(history, "/replies") == 1).await?;
+    let state = format!("/proc/{}/root{}", world.daemon.pid(), world.daemon.folder().join("state").display());
+    let filler = std::path::Path::new(&state).join("filler");
+    let filled = fs::write(&filler, vec![1; 2 << 20]).expect_err("a full disk");
+    assert_eq!(filled.kind(), std::io::ErrorKind::StorageFull, "{filled}");
+    world.ask("bob", "and then?").await?;
+    let unhealthy = |health: &Value| health.pointer("/components/history/healthy") == Some(&json!(false));
+    world.wait_for_health(SOON, unhealthy).await?;
+    world.ask("bob", "and now?").await?;
+
+    fs::remove_file(&filler).expect("room again");
+    world.ask("bob", "at last?").await?;
+    world.wait_for_health(SOON, |health| health["status"] == "healthy").await?;
+    // Of a file on a disk that was full nothing is gone, and what waited is in it.
+    world.daemon.wait_for_json(PAGE, SOON, |history| sum(history, "/replies") == 4).await?;
+    world.ledger().await.map(drop)
+}
+
 #[tokio::test]
 async fn without_a_history_the_page_says_so_and_no_file_is_made() -> Result {
     let world = World::of(BINARY).config(json!({ "history": { "enabled": false } })).start().await?;

@@ -1,6 +1,7 @@
 //! The stories: the real binary against a real nats-server, one file a story.
 
 mod admins;
+mod alerts;
 mod alive;
 mod answers;
 mod chat;

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 use super::State::{Degraded, Failing, Healthy};
 use super::*;
 
+/// Name, hold, what the state becomes at which second, and what is told.
+type Case = (&'static str, u64, &'static [(u64, State)], &'static [&'static str]);
+
 fn at(seconds: u64) -> Moment {
     let elapsed = Duration::from_secs(seconds);
     Moment { elapsed, wall: DateTime::UNIX_EPOCH + elapsed }
@@ -38,7 +41,7 @@ fn told(hold: u64, changes: &[(u64, State)], seconds: u64) -> Vec<String> {
 
 #[test]
 fn what_holds_is_told_once_and_its_end_once() {
-    let table: [(&str, u64, &[(u64, State)], &[&str]); 16] = [
+    let table: [Case; 16] = [
         ("nothing happens", 60, &[], &[]),
         (
             "failing",

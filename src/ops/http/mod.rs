@@ -34,6 +34,7 @@ use crate::bus::wire::Identity;
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
+use crate::group::ServicesView;
 use crate::health::HealthMonitor;
 use crate::history::History;
 use crate::llm::ProvidersView;
@@ -71,6 +72,8 @@ pub struct HttpState {
     pub history: History,
     /// When it is.
     pub clock: Clock,
+    /// Every service on the bus.
+    pub services: ServicesView,
     /// Whether we have announced ourselves and beat.
     pub ready: watch::Receiver<bool>,
     /// Cancelled when we stop.

@@ -31,6 +31,7 @@ pub(super) fn document(state: &HttpState, limits: Option<Vec<InUse>>) -> Value {
         round_trip: state.bus.round_trip(),
         rooms: config.rooms.iter().map(|room| (room.clone(), state.decider.pause_of(room))).collect(),
         providers: providers["providers"].take(),
+        services: state.services.rows(now),
         limits,
         spend: state.spend.limits_in_use(now),
         queued_messages: state.queues.messages(),

@@ -22,6 +22,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::testing;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
+use crate::group::ServicesView;
 use crate::health::{Component, HealthMonitor, LinkHealth};
 use crate::history::History;
 use crate::llm::Router;
@@ -87,14 +88,16 @@ fn state() -> (HttpState, watch::Sender<bool>) {
     let decider = DeciderHandle::answering(clock, Decider::new(rules, clock.now(), 1), Decisions::default());
     let (_, bus) = LinkKeeper::new(config.nats.clone(), "llm", clock, health.clone());
     let spend = SpendBook::blank(&config, clock);
+    let identity = Identity {
+        service: "llm".to_owned(),
+        version: "1.2.3".to_owned(),
+        hostname: "vera".to_owned(),
+        instance_id: "7f9c24e8".to_owned(),
+        started: clock.now(),
+    };
     let state = HttpState {
-        identity: Identity {
-            service: "llm".to_owned(),
-            version: "1.2.3".to_owned(),
-            hostname: "vera".to_owned(),
-            instance_id: "7f9c24e8".to_owned(),
-            started: clock.now(),
-        },
+        services: ServicesView::new(Arc::new(identity.clone())),
+        identity,
         in_force,
         contexts: ContextLog::default(),
         health: health.clone(),

@@ -1,0 +1,214 @@
+//! Alerts: a worse state that has held is told on the bus and to a webhook, and so is its end.
+
+use kryten_testkit::nats::Settings;
+use kryten_testkit::world::{SOON, World};
+use kryten_testkit::{Behaviour, Context as _, Exit, Manner, Mark, Provider, Result, config, ports};
+use serde_json::{Value, json};
+
+use crate::BINARY;
+
+const ALERTS: &str = "kryten.alert.*";
+
+/// A webhook, and the config for it: any server that takes POST will do.
+async fn webhook(hold_seconds: f64) -> Result<(Provider, Value)> {
+    let webhook = Provider::start().await?;
+    let url = format!("http://{}/planted-in-the-url", webhook.address());
+    let config = json!({
+        "log_level": "DEBUG",
+        "alerts": {"hold_seconds": hold_seconds, "webhook_url": url, "webhook_token_file": "token"},
+    });
+    Ok((webhook, config))
+}
+
+/// What the webhook was told so far: event and health.
+fn told(webhook: &Provider) -> Vec<(String, String)> {
+    let word = |body: &Value, key: &str| body[key].as_str().unwrap_or_default().to_owned();
+    let requests = webhook.requests().all();
+    requests.iter().map(|request| (word(&request.json, "event"), word(&request.json, "health"))).collect()
+}
+
+fn pair(event: &str, health: &str) -> (String, String) {
+    (event.to_owned(), health.to_owned())
+}
+
+fn logged(world: &World, words: &str) -> usize {
+    world.daemon.log().all().iter().filter(|line| line.text.contains(words)).count()
+}
+
+async fn reload(world: &World, config: &Value, done: &str) -> Result {
+    world.daemon.write_config(config)?;
+    let mark = world.daemon.log().mark();
+    world.daemon.hang_up()?;
+    world.daemon.wait_for_log(mark, SOON, |line| line.contains(done)).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_worse_state_that_holds_is_told_once_and_so_is_its_end() -> Result {
+    let (webhook, config) = webhook(1.0).await?;
+    let world = World::of(BINARY)
+        .robot(Manner::Absent)
+        .config(config)
+        .launch(|launch| launch.file("token", "planted-token\n"))
+        .start_at_once()
+        .await?;
+    let alert = world.recorder.wait_for(ALERTS, SOON, |_| true).await?;
+    assert_eq!(alert.subject, "kryten.alert.llm");
+    let keys: Vec<&String> = alert.json.as_object().expect("an object").keys().collect();
+    let expected = [
+        "service",
+        "version",
+        "hostname",
+        "timestamp",
+        "uptime_seconds",
+        "instance_id",
+        "event",
+        "health",
+        "previous",
+        "reason",
+        "since",
+        "held_seconds",
+    ];
+    assert_eq!(keys, expected, "{alert}");
+    assert_eq!((alert.text("/event"), alert.text("/health")), ("alert", "degraded"));
+    assert_eq!((alert.text("/previous"), alert.text("/reason")), ("healthy", "unhealthy: robot"));
+    let held = alert.json["held_seconds"].as_f64().expect("a number");
+    assert!((1.0..15.0).contains(&held), "{alert}");
+    let beat = world.wait_for_beat(Mark::START, SOON, |beat| beat.text("/health") == "degraded").await?;
+    assert_eq!(alert.text("/since"), beat.text("/health_since"));
+
+    world.robot.behave(Manner::Echoes).await?;
+    world.robot.startup().await?;
+    let end = world.recorder.wait_for(ALERTS, SOON, |one| one.text("/event") == "alert_end").await?;
+    assert_eq!((end.text("/health"), end.text("/previous")), ("healthy", "degraded"));
+    assert_eq!(end.text("/reason"), "no longer: unhealthy: robot");
+    assert!(end.json["held_seconds"].as_f64() > Some(held), "{end}");
+    webhook.wait_for_request(Mark::START, SOON, |one| one.json["event"] == "alert_end").await?;
+
+    // Nothing comes behind, however long it is well.
+    for _ in 0..2 {
+        world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
+    }
+    assert_eq!(world.recorder.all(ALERTS).len(), 2);
+    assert_eq!(told(&webhook), [pair("alert", "degraded"), pair("alert_end", "healthy")]);
+    for (request, message) in webhook.requests().all().iter().zip([&alert, &end]) {
+        assert_eq!((&*request.method, &*request.path), ("POST", "/planted-in-the-url"));
+        assert_eq!(request.header("authorization"), Some("Bearer planted-token"));
+        assert_eq!(request.header("content-type"), Some("application/json"));
+        for key in expected.iter().filter(|key| !["timestamp", "uptime_seconds"].contains(key)) {
+            assert_eq!(request.json[key], message.json[key], "{key}");
+        }
+    }
+    for secret in ["planted-in-the-url", "planted-token"] {
+        assert_eq!(logged(&world, secret), 0, "{secret}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_and_goes_is_told_by_nobody() -> Result {
+    let world = World::of(BINARY).config(json!({"alerts": {"hold_seconds": 2}})).start().await?;
+    let mut broken = world.config.clone();
+    broken["chat_min_delay"] = json!(-1);
+    // Longer than a state would have to hold.
+    for _ in 0..4 {
+        reload(&world, &broken, "nothing was changed").await?;
+        reload(&world, &world.config, "configuration reloaded").await?;
+        world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
+    }
+    assert!(logged(&world, "unhealthy: config") >= 4);
+    world.recorder.none_since(Mark::START, ALERTS).await
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_down_harms_nobody_and_its_address_is_in_no_log() -> Result {
+    let url = format!("http://127.0.0.1:{}/planted-in-the-url", ports::free()?);
+    let config = json!({"log_level": "DEBUG", "alerts": {"hold_seconds": 0.5, "webhook_url": url}});
+    let world = World::of(BINARY).robot(Manner::Absent).config(config).start_at_once().await?;
+    world.recorder.wait_for(ALERTS, SOON, |one| one.text("/event") == "alert").await?;
+    let refused = |line: &str| line.contains("the webhook (alerts.webhook_url) did not take an alert");
+    world.daemon.wait_for_log(Mark::START, SOON, refused).await?;
+    assert_eq!(logged(&world, "planted-in-the-url"), 0);
+    world.robot.behave(Manner::Echoes).await?;
+    world.robot.startup().await?;
+    world.wait_until("healthy", SOON).await?;
+    world.ask("bob", "are you well again?").await?;
+    world.recorder.wait_for(ALERTS, SOON, |one| one.text("/event") == "alert_end").await?;
+    assert_eq!(world.ledger().await?["sent"], 1);
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_link_is_told_to_the_webhook_at_once_and_on_the_bus_when_it_is_back() -> Result {
+    let (webhook, config) = webhook(1.0).await?;
+    // It is asked again, and where it leads elsewhere nobody goes.
+    webhook
+        .next([Behaviour::Status(503, "planted-answer".to_owned()), Behaviour::Status(204, String::new())]);
+    let world = World::of(BINARY)
+        .proxied()
+        .config(config)
+        .launch(|launch| launch.file("token", "planted-token"))
+        .start()
+        .await?;
+    let mark = world.recorder.mark();
+    world.cut_off().await?;
+    let alert = webhook.wait_for_request(Mark::START, SOON, |_| true).await?;
+    assert_eq!(
+        (&alert.json["health"], &alert.json["reason"]),
+        (&json!("failing"), &json!("NATS disconnected"))
+    );
+    webhook.requests().wait("the second try", SOON, |_| webhook.requests().count() == 2).await?;
+    world.recorder.none_since(mark, ALERTS).await?;
+
+    world.proxy()?.admit().await?;
+    let late = world.recorder.wait_since(mark, ALERTS, SOON, |_| true).await?;
+    assert_eq!((late.text("/event"), late.text("/health")), ("alert", "failing"));
+    assert_eq!(late.json["since"], alert.json["since"]);
+    let end = world.recorder.wait_since(mark, ALERTS, SOON, |one| one.text("/event") == "alert_end").await?;
+    assert_eq!((end.text("/health"), end.text("/previous")), ("healthy", "failing"));
+    webhook.wait_for_request(Mark::START, SOON, |one| one.json["event"] == "alert_end").await?;
+    assert_eq!(
+        told(&webhook),
+        [pair("alert", "failing"), pair("alert", "failing"), pair("alert_end", "healthy")]
+    );
+    assert_eq!(logged(&world, "planted-in-the-url") + logged(&world, "planted-answer"), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_switches_them_on_and_a_stop_ends_none() -> Result {
+    let (webhook, config) = webhook(0.0).await?;
+    let off = json!({"alerts": {"enabled": false, "hold_seconds": 0}});
+    let world = World::of(BINARY).robot(Manner::Absent).config(off).start_at_once().await?;
+    world.wait_until("degraded", SOON).await?;
+    world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
+    world.recorder.none_since(Mark::START, ALERTS).await?;
+
+    std::fs::write(world.daemon.folder().join("token"), "planted-token").context("a file")?;
+    let mut changed = world.config.clone();
+    config::merge(&mut changed, config);
+    config::merge(&mut changed, json!({"log_level": "INFO", "alerts": {"enabled": true}}));
+    reload(&world, &changed, "configuration reloaded").await?;
+    world.recorder.wait_for(ALERTS, SOON, |one| one.text("/event") == "alert").await?;
+    webhook.wait_for_request(Mark::START, SOON, |_| true).await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    world.recorder.settle(SOON).await?;
+    assert_eq!(world.recorder.all(ALERTS).len(), 1);
+    assert_eq!(told(&webhook), [pair("alert", "degraded")]);
+    assert_eq!(logged(&world, "planted-in-the-url"), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_alerts_are_denied_to_us_that_is_no_trouble() -> Result {
+    let settings = Settings { deny_publish: vec!["kryten.alert.>".to_owned()], ..Settings::default() };
+    let hold = json!({"alerts": {"hold_seconds": 0}});
+    let world = World::of(BINARY).server(settings).robot(Manner::Absent).config(hold).start_at_once().await?;
+    let denied = |line: &str| line.contains("that we can do without") && line.contains("kryten.alert.llm");
+    world.daemon.wait_for_log(Mark::START, SOON, denied).await?;
+    world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
+    let health = world.daemon.health().await?;
+    assert_eq!(health["reason"], "unhealthy: robot", "{health}");
+    assert_eq!(health.pointer("/components/nats/healthy"), Some(&json!(true)), "{health}");
+    Ok(())
+}
