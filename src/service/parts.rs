@@ -82,11 +82,7 @@ pub(super) struct Shown {
 }
 
 /// What the HTTP pages are made of.
-pub(super) fn http_state(
-    common: &Common,
-    shown: Shown,
-    ready: watch::Receiver<bool>,
-) -> HttpState {
+pub(super) fn http_state(common: &Common, shown: Shown, ready: watch::Receiver<bool>) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
     let Shown { decider, rooms, providers, spend, queues, history, services } = shown;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
