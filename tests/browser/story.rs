@@ -28,14 +28,21 @@ async fn it_shows_a_reply_a_silence_with_its_reason_a_pause_and_a_provider_that_
     browser.wait_for_text("#providers > ul > li:last-child", "ok", SOON).await?;
     browser.wait_for_text("#components", "nats", SOON).await?;
     browser.wait_for_text("#rooms", "Lounge", SOON).await?;
-    browser.wait_for_text("#services", "llm", SOON).await?;
+    browser.wait_for_text("#services", "this one", SOON).await?;
     browser.wait_for_text("#history", "Health", SOON).await?;
 
     // "Why didn't it answer me?"
     browser.click("#filter-user").await?;
     browser.keys("Alice").await?;
     browser.wait_for("!document.querySelector('#decisions').innerText.includes('bob')", SOON).await?;
-    browser.wait_for_text("#decisions", "and after that?", SOON).await
+    browser.wait_for_text("#decisions", "and after that?", SOON).await?;
+
+    // In a paused room nobody looks for whom a line was meant, and still the user's name leads to it.
+    let pause = json!({ "command": "chat.pause", "args": { "channel": "Lounge" } });
+    world.robot.ask("kryten.llm.command", pause).await?;
+    browser.wait_for_text("#rooms", "paused", SOON).await?;
+    world.mention("alice", "are you asleep?").await?;
+    browser.wait_for_text("#decisions", "An operator has paused the bot in this room.", SOON).await
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl Story {
         for (user, reason) in
             [("carol", "exhausted"), ("erin", "user_hour"), ("quizbot", "loop_guard"), ("judy", "paused")]
         {
-            let path = format!("/api/decisions?user={user}&fired=true");
+            let path = format!("/api/decisions?user={user}");
             let (_, body) = self.world.daemon.get(&path).await?;
             let body: Value = serde_json::from_str(&body).context(&path)?;
             let decisions = body["decisions"].as_array().cloned().unwrap_or_default();

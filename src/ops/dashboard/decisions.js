@@ -22,7 +22,7 @@ export function refresh(pause = 0) {
 
 /** Takes in what was decided just now: the daemon is asked again where it could show. */
 export function decided(news) {
-  const shows = (entry) => !fired.checked || entry.decision === "reply" || kindOfReason(entry.reason) !== "unasked";
+  const shows = (entry) => !isWithoutChatter() || entry.decision === "reply" || kindOfReason(entry.reason) !== "unasked";
   if (news.some(shows)) refresh();
 }
 
@@ -31,12 +31,16 @@ export function offerRooms(channels) {
   show(room, channels, () => [element("option", { value: "" }, "all"), ...channels.map((channel) => element("option", { value: channel }, cut(channel, 40)))]);
 }
 
+/** Whether chatter is left out; of one user all is shown, because who asks for one wants to know. */
+const isWithoutChatter = () => fired.checked && !user.value.trim();
+
 async function load() {
   asked = Date.now();
   const query = new URLSearchParams({ limit: MOST });
   if (user.value.trim()) query.set("user", user.value.trim());
   if (room.value) query.set("channel", room.value);
-  if (fired.checked) query.set("fired", "true");
+  if (isWithoutChatter()) query.set("fired", "true");
+  fired.disabled = Boolean(user.value.trim());
   try {
     const { decisions } = await read(`api/decisions?${query}`);
     show(list, decisions, () => decisions.map(line));
@@ -47,9 +51,8 @@ async function load() {
 }
 
 function nothing() {
-  if (!user.value.trim() && !room.value) return "Nothing yet since the daemon started.";
-  return fired.checked
-    ? "Nothing like that. Messages that nobody meant for the bot are hidden: uncheck the box to see them."
+  return isWithoutChatter()
+    ? "Nothing yet. What came while a room was paused, and what nobody meant for the bot, is hidden: uncheck the box or give a user to see it."
     : "Nothing like that since the daemon started.";
 }
 
