@@ -15,6 +15,7 @@ pub mod heartbeat;
 pub mod intake;
 pub mod lifecycle;
 pub mod llm;
+pub mod metrics;
 pub mod names;
 pub mod ops;
 pub mod outbox;
@@ -32,3 +33,4 @@ pub mod tasks;
 pub mod templates;
 #[cfg(feature = "test-hooks")]
 pub mod test_hooks;
+pub mod timings;
