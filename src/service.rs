@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::about::AboutUs;
+use crate::alerts::{AlertParts, Alerts};
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
+use crate::history::History;
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
 use crate::metrics::Metrics;
@@ -88,6 +90,9 @@ struct Service {
     /// Intakes, decider, room state, outboxes, spend writer, response log: each ends by itself once those
     /// before it have ended.
     work: Vec<Task>,
+    /// Recorder and writer of the history, in the order in which they end.
+    history: Vec<Task>,
+    stop_recording: CancellationToken,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
     lifecycle: Task<bool>,
@@ -125,6 +130,14 @@ impl Service {
         metrics.prepare(&config);
         let common = Common { config, in_force, contexts, identity, clock, health, metrics, bus, shutdown };
         let Common { config, identity, health, metrics, bus, shutdown, .. } = &common;
+        let alerts = Alerts::new(AlertParts {
+            identity: identity.clone(),
+            in_force: common.in_force.clone(),
+            bus: bus.clone(),
+            health: health.clone(),
+            clock,
+        });
+        keeper.do_without(Alerts::subject(identity));
         let close = CancellationToken::new();
         let on_close = |name, future| spawn(name, shutdown, until(close.clone(), future));
 
@@ -147,6 +160,14 @@ impl Service {
         ));
         rest.push(on_close("settings", settings_task.run().boxed()));
         rest.push(on_close("reloads", reload_on(signals.hang_up, settings).boxed()));
+
+        // What is kept of how we are.
+        let (history, keeping) = History::new(&config.history, &config.state_dir, clock, health);
+        let stop_recording = CancellationToken::new();
+        let history_tasks = keeping.map(|(recorder, writer)| {
+            let recorder = spawn("history recorder", shutdown, recorder.run(stop_recording.clone()));
+            [recorder, spawn("history writer", shutdown, writer.run())]
+        });
 
         // What we say about ourselves: lifecycle, then heartbeat, then ready.
         let (ready, is_ready) = watch::channel(false);
@@ -188,6 +209,7 @@ impl Service {
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
         rest.push(on_close("metrics", metrics.clone().keep(bus.clone()).boxed()));
+        rest.push(on_close("alerts", alerts.run().boxed()));
         rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
         rest.push(on_close("signals", shutdown.clone().heed(signals.stop).boxed()));
         let deadline = config.service.graceful_shutdown_timeout;
@@ -198,7 +220,7 @@ impl Service {
             rest.push(on_close("systemd", told.boxed()));
         }
         if let Some(listener) = listener {
-            let state = http_state(&common, chat.figures, is_ready);
+            let state = http_state(&common, chat.figures, history, is_ready);
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));
         }
         let link = spawn("link", shutdown, keep_link(keeper, close.clone(), shutdown.clone()));
@@ -209,6 +231,8 @@ impl Service {
             shutdown,
             health,
             work: chat.tasks,
+            history: history_tasks.into_iter().flatten().collect(),
+            stop_recording,
             heartbeat,
             stop_beating,
             lifecycle,
@@ -229,6 +253,12 @@ impl Service {
         let overdue = self.shutdown.clone().overdue().shared();
         for task in self.work {
             task.ended_before(overdue.clone()).await;
+        }
+        // What became of them all is kept; a disk that hangs keeps nobody waiting for long.
+        self.stop_recording.cancel();
+        let too_late = sleep(LAST_MOMENT).shared();
+        for task in self.history {
+            task.ended_before(too_late.clone()).await;
         }
         // 4. The last beat, then 5. the shutdown event and a round trip behind it.
         let left = || self.shutdown.left_of(self.deadline);

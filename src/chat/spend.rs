@@ -17,11 +17,13 @@ use self::minute::Minute;
 use self::providers::Providers;
 use self::users::UserTokens;
 
+mod in_use;
 mod minute;
 mod providers;
 mod saved;
 mod users;
 
+pub use in_use::InUse;
 pub use providers::ProviderSpent;
 pub use saved::Saved;
 
@@ -73,17 +75,6 @@ impl fmt::Display for Near {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} % of {} is used up", self.percent, self.limit.as_str())
     }
-}
-
-/// A spend limit for all, and how far it is used up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct InUse {
-    /// Its key in `spend`.
-    pub name: &'static str,
-    /// How much is used; calls under way count with all that they may use.
-    pub used: f64,
-    /// The limit.
-    pub most: f64,
 }
 
 /// By which a call's end finds what was reserved for it.
@@ -225,28 +216,6 @@ impl Spend {
     /// What a provider was used for on this local day.
     pub fn of_provider(&self, today: NaiveDate, provider: &ProviderName) -> ProviderSpent {
         if self.is_over(today) { ProviderSpent::default() } else { self.providers.of(provider) }
-    }
-
-    /// What is used of each limit that is set for all, in the order of the configuration.
-    pub fn limits(&self, now: Moment, today: NaiveDate, settings: &Settings) -> Vec<InUse> {
-        let spent = if self.is_over(today) { Spent::default() } else { self.spent };
-        let in_use = |name, used: f64, most: Option<f64>| Some(InUse { name, used, most: most? });
-        let whole = |most: Option<u64>| most.map(|most| most as f64);
-        let minute = self.minute.calls(now) as f64;
-        [
-            in_use("max_calls_per_minute", minute, whole(settings.max_calls_per_minute)),
-            in_use("max_calls_per_day", spent.calls as f64, whole(settings.max_calls_per_day)),
-            in_use("max_tokens_per_day", spent.tokens as f64, whole(settings.max_tokens_per_day)),
-            in_use("max_cost_per_day", spent.cost, settings.max_cost_per_day),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
-    /// What was spent on this local day, calls under way included with all that they may cost.
-    pub fn cost(&self, today: NaiveDate) -> f64 {
-        if self.is_over(today) { 0.0 } else { self.spent.cost }
     }
 
     /// The limit of which `spend.soft_percent` or more is used up, if there is one: the fullest of

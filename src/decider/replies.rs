@@ -17,6 +17,8 @@ use crate::response_log::{Course, Record};
 /// A reply that is being made.
 pub(super) struct InHand {
     ticket: Ticket,
+    /// When it was begun, since the service started.
+    begun: Duration,
     /// What is to be told of it, but for its end.
     decision: Entry,
 }
@@ -66,7 +68,8 @@ impl DeciderLoop {
         let now = self.clock.now();
         tools.metrics.fired(&plan.trigger);
         self.health.reply_fired(now);
-        let in_hand = InHand { ticket: plan.ticket, decision: Entry::of_plan(now, &plan) };
+        let in_hand =
+            InHand { ticket: plan.ticket, begun: now.elapsed, decision: Entry::of_plan(now, &plan) };
         if self.replies.len() >= plan.config().max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
             let end = ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
@@ -93,12 +96,14 @@ impl DeciderLoop {
     }
 
     fn settle(&mut self, in_hand: InHand, end: ReplyEnd) {
-        let InHand { ticket, decision } = in_hand;
-        self.health.reply_ended(self.clock.now(), end.outcome);
-        if end.outcome == ReplyOutcome::Sent
-            && let Some(user) = &decision.user
-        {
-            self.health.user_answered(user);
+        let InHand { ticket, begun, decision } = in_hand;
+        let now = self.clock.now();
+        self.health.reply_ended(now, end.outcome);
+        if end.outcome == ReplyOutcome::Sent {
+            self.health.reply_took(now.elapsed.saturating_sub(begun));
+            if let Some(user) = &decision.user {
+                self.health.user_answered(user);
+            }
         }
         self.decider.settle(ticket, end.spoken);
         self.decisions.push(true, Entry { end: end.outcome.into(), ..decision });

@@ -173,7 +173,7 @@ pub const ALL: &[Metric] = &[
     gauge(
         "llm_spend_used",
         &["limit"],
-        "How much of a spend limit is used; the label none when there is none.",
+        "How much of a spend limit is used, today or this minute; none when there is no limit.",
     ),
     gauge("llm_spend_limit", &["limit"], "The spend limits; the label none when there is none."),
     gauge("llm_cost_today", &[], "What the providers cost today, by the configured prices."),

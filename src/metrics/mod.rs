@@ -44,7 +44,6 @@ struct Inner {
     round_trip: Histogram,
     reply: Histogram,
     overhead: Histogram,
-    history_write_failures: Counter,
     /// Held for moments only.
     answers: Mutex<Answers>,
 }
@@ -69,7 +68,6 @@ impl Metrics {
             round_trip: lasting.histogram("llm_link_round_trip_seconds", &[]),
             reply: lasting.histogram("llm_reply_seconds", &[]),
             overhead: lasting.histogram("llm_reply_overhead_seconds", &[]),
-            history_write_failures: lasting.counter("llm_history_write_failures_total", &[]),
             answers: Mutex::default(),
             lasting,
         }));
@@ -77,7 +75,6 @@ impl Metrics {
             let _ = metrics.fires_by_type(kind);
         }
         Rule::ALL.into_iter().for_each(|rule| _ = metrics.spam_by_reason(rule));
-        ["alert", "alert_end"].into_iter().for_each(|event| _ = metrics.alerts(event));
         for (stage, _) in Timings::default().stages() {
             let _ = metrics.stage(stage);
         }
@@ -146,16 +143,6 @@ impl Metrics {
         lateness.iter().for_each(|lateness| self.0.heartbeat_lateness.record(*lateness));
     }
 
-    /// The history could not be written.
-    pub fn history_write_failed(&self) {
-        self.0.history_write_failures.increment(1);
-    }
-
-    /// An alert went out: `alert`, or `alert_end`.
-    pub fn alerted(&self, event: &'static str) {
-        self.alerts(event).increment(1);
-    }
-
     /// What the answers were like so far.
     pub fn answers(&self) -> Answers {
         self.answers_book().clone()
@@ -204,10 +191,6 @@ impl Metrics {
 
     fn spam_by_reason(&self, rule: Rule) -> Counter {
         self.0.lasting.counter("llm_spam_by_reason_total", &[("reason", rule.as_str())])
-    }
-
-    fn alerts(&self, event: &'static str) -> Counter {
-        self.0.lasting.counter("llm_alerts_total", &[("event", event)])
     }
 
     fn stage(&self, stage: &'static str) -> Histogram {

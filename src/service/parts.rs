@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::lifecycle::control::{self, Control, Listeners};
 use crate::llm::ProvidersView;
 use crate::metrics::Metrics;
@@ -69,7 +70,12 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
 }
 
 /// What the HTTP pages are made of.
-pub(super) fn http_state(common: &Common, figures: Figures, ready: watch::Receiver<bool>) -> HttpState {
+pub(super) fn http_state(
+    common: &Common,
+    figures: Figures,
+    history: History,
+    ready: watch::Receiver<bool>,
+) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, shutdown, .. } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
@@ -78,6 +84,7 @@ pub(super) fn http_state(common: &Common, figures: Figures, ready: watch::Receiv
         in_force: in_force.clone(),
         contexts: contexts.clone(),
         health: health.clone(),
+        history,
         clock: *clock,
         ready,
         stopping: shutdown.stop_taking.clone(),

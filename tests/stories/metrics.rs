@@ -45,7 +45,9 @@ async fn every_name_is_there_at_the_first_scrape_and_promtool_has_nothing_to_say
     let world = World::of(BINARY).providers(2).start().await?;
     let (status, text) = world.daemon.get("/metrics").await?;
     assert_eq!(status, 200);
-    let told = |name: &str| text.contains(&format!("\n# TYPE {name} ")) || text.starts_with(&format!("# TYPE {name} "));
+    let told = |name: &str| {
+        text.contains(&format!("\n# TYPE {name} ")) || text.starts_with(&format!("# TYPE {name} "))
+    };
     let missing: Vec<&str> = catalogue::names().filter(|name| !told(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let types: BTreeSet<&str> =
@@ -84,10 +86,12 @@ async fn a_busy_evening_moves_the_right_figures() -> Result {
     world.ledger().await?;
 
     let samples = scrape(&world.daemon).await?;
-    let of_model = |name: &str, more: &str| format!("{name}{{provider=\"first\",model=\"model-of-first\"{more}}}");
+    let of_model =
+        |name: &str, more: &str| format!("{name}{{provider=\"first\",model=\"model-of-first\"{more}}}");
     let of_provider = |name: &str| format!("{name}{{provider=\"first\"}}");
     for (sample, value) in [
-        ("llm_health_state".to_owned(), 1.0),
+        // The only provider failed last.
+        ("llm_health_state".to_owned(), 2.0),
         ("llm_link_up".to_owned(), 1.0),
         // Six of theirs, and two echoes of ours.
         ("llm_messages_processed_total".to_owned(), 8.0),
@@ -98,7 +102,10 @@ async fn a_busy_evening_moves_the_right_figures() -> Result {
         (r#"llm_trigger_fires_by_name_total{name="cynthia"}"#.to_owned(), 3.0),
         (r#"llm_trigger_fires_by_name_total{name="kung fu"}"#.to_owned(), 2.0),
         ("llm_rate_limit_hits_total".to_owned(), 1.0),
-        (r#"llm_rate_limit_hits_by_reason_total{reason="trigger 'kung fu' cooldown active"}"#.to_owned(), 1.0),
+        (
+            r#"llm_rate_limit_hits_by_reason_total{reason="trigger 'kung fu' cooldown active"}"#.to_owned(),
+            1.0,
+        ),
         (r#"llm_cooldown_hits_total{type="trigger"}"#.to_owned(), 1.0),
         (r#"llm_validation_failures_by_reason_total{reason="rejected_short"}"#.to_owned(), 1.0),
         (r#"llm_silences_total{reason="no_trigger"}"#.to_owned(), 1.0),
@@ -130,7 +137,8 @@ async fn a_busy_evening_moves_the_right_figures() -> Result {
     ] {
         assert_eq!(samples.get(&sample), Some(&value), "{sample}");
     }
-    for sample in ["llm_heartbeats_total", "llm_link_round_trip_seconds_count", "process_start_time_seconds"] {
+    for sample in ["llm_heartbeats_total", "llm_link_round_trip_seconds_count", "process_start_time_seconds"]
+    {
         assert!(samples[sample] > 0.0, "{sample}");
     }
     #[cfg(target_os = "linux")]
@@ -154,7 +162,8 @@ async fn what_a_slow_provider_takes_is_not_our_own_overhead() -> Result {
     world.robot.wait_for_say(Mark::START, SOON, |_| true).await?;
     world.ledger().await?;
     let samples = scrape(&world.daemon).await?;
-    let (total, provider) = (samples["llm_reply_seconds_sum"], samples[r#"llm_reply_stage_seconds_sum{stage="provider"}"#]);
+    let (total, provider) =
+        (samples["llm_reply_seconds_sum"], samples[r#"llm_reply_stage_seconds_sum{stage="provider"}"#]);
     let overhead = samples["llm_reply_overhead_seconds_sum"];
     assert!(provider > 0.9 && total > provider, "{provider} of {total}");
     assert!(overhead > 0.0 && overhead < total - provider + 1e-6, "{overhead} of {total}, {provider}");

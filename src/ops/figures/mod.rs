@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::llm::ProvidersView;
 use crate::metrics::Metrics;
 use crate::metrics::depth::Depth;
@@ -91,8 +92,8 @@ pub struct Remembered {
 }
 
 impl Figures {
-    /// All figures as Prometheus reads them.
-    pub async fn scrape(&self) -> String {
+    /// All figures as Prometheus reads them; `history` is where it is counted how it is kept.
+    pub async fn scrape(&self, history: &History) -> String {
         let remembered = self.ask_decider().await;
         let rules = self.in_force.borrow().clone();
         let config = rules.config();
@@ -106,6 +107,7 @@ impl Figures {
         process::tell(&mut moment, &self.identity);
         self.tell_queues(&moment);
         moment.count("llm_context_log_size", self.contexts.len());
+        moment.counter("llm_history_write_failures_total", &[], history.write_failures());
         self.metrics.render(&moment)
     }
 

@@ -31,5 +31,8 @@ pub(super) fn tell(moment: &Moment, identity: &Identity, snapshot: &Snapshot, li
     moment.is("llm_link_up", &[], snapshot.nats_connected);
     moment.counter("llm_link_reconnects_total", &[], link.connection.saturating_sub(1));
     moment.gauge("llm_build_info", &[("version", &identity.version)], 1.0);
+    let alerts = snapshot.alerts;
+    moment.counter("llm_alerts_total", &[("event", "alert")], alerts.alerts);
+    moment.counter("llm_alerts_total", &[("event", "alert_end")], alerts.ends);
     moment.count("llm_rooms_paused", snapshot.paused.len());
 }

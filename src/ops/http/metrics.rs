@@ -11,5 +11,5 @@ pub(super) async fn page(state: &HttpState) -> Response {
         (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    (headers, state.figures.scrape().await).into_response()
+    (headers, state.figures.scrape(&state.history).await).into_response()
 }

@@ -2,6 +2,7 @@
 
 mod guard;
 mod health;
+mod history;
 mod metrics;
 mod probes;
 mod server;
@@ -20,6 +21,7 @@ use crate::bus::wire::Identity;
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::settings::InForce;
 use guard::Guard;
 
@@ -34,6 +36,8 @@ pub struct HttpState {
     pub contexts: ContextLog,
     /// How we are.
     pub health: HealthMonitor,
+    /// How we were.
+    pub history: History,
     /// When it is.
     pub clock: Clock,
     /// Whether we have announced ourselves and beat.
@@ -73,6 +77,7 @@ fn router(state: HttpState, on_loopback: bool) -> Router {
     Router::new()
         .route("/livez", routing::get(probes::live))
         .route("/readyz", routing::get(probes::ready))
+        .route("/api/history", routing::get(history::page))
         .fallback(health::page)
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(Arc::new(state))

@@ -19,6 +19,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::testing;
 use crate::context_log::ContextLog;
 use crate::health::{Component, HealthMonitor, LinkHealth, ProviderStatus};
+use crate::history::History;
 use crate::names::{ProviderName, Username};
 use crate::ops::figures::testing::figures;
 use crate::outcome::{Reason, ReplyOutcome};
@@ -67,6 +68,7 @@ async fn server_with(host: &str, change: impl FnOnce(&mut HttpState)) -> Server 
         in_force,
         contexts: ContextLog::default(),
         health: health.clone(),
+        history: History::off(),
         clock,
         ready: is_ready,
         stopping: stopping.clone(),
