@@ -59,8 +59,8 @@ pub async fn reply(plan: Box<ReplyPlan>, read: Duration, tools: ReplyTools) -> R
         info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
     async {
         let began = tools.clock.now().elapsed;
-        let mut course = Course::default();
-        course.timings = Timings { read, decided: began, ..Timings::default() };
+        let timings = Timings { read, decided: began, ..Timings::default() };
+        let mut course = Course { timings, ..Course::default() };
         let made = AssertUnwindSafe(make(&plan, &tools, &mut course)).catch_unwind().await;
         let end = made.unwrap_or_else(|_| {
             error!("making a reply panicked; this is a bug, please report it");

@@ -96,8 +96,8 @@ impl Metrics {
         }
     }
 
-    /// A message was looked through for triggers. This is on the way of every message: it costs one
-    /// atomic addition.
+    /// A message was looked through for triggers. This is on the way of every message: it costs two
+    /// atomic additions.
     pub fn trigger_checked(&self) {
         self.0.trigger_checks.increment(1);
     }
