@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt docs test demo run manual bench mutants install uninstall deb
+.PHONY: help setup setup-run fmt docs test demo run manual bench mutants install uninstall deb
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -24,8 +24,11 @@ help: ## Say what there is to do
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | \
 		awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
 
-setup: ## Get what is missing: a C compiler, rustfmt, clippy, a nats-server
+setup: ## Get what is missing: a C compiler, rustfmt, clippy, a nats-server, what tests need
 	@scripts/setup.sh
+
+setup-run:
+	@scripts/setup.sh build bus
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -35,25 +38,22 @@ docs: ## Write the reference and the JSON Schema of the config anew
 	cargo run --quiet -- config-schema --markdown > docs/CONFIGURATION.md
 	cargo run --quiet -- config-schema > config.schema.json
 
-test: setup ## Check the format, lint, and run all tests against a real nats-server
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	@# The stories mostly wait for each other's servers, so more of them run than there are cores.
-	NATS_SERVER="$$(scripts/nats-server.sh)" RUST_TEST_THREADS=6 cargo test --workspace
+test: ## Check the format, lint, and run all tests against a real nats-server
+	@scripts/test.sh
 
-demo: setup ## See the daemon at work, told in plain words
+demo: setup-run ## See the daemon at work, told in plain words
 	cargo build --quiet --bin kryten-llm
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo run --quiet --example demo
 
-run: setup ## Start the daemon with neighbours of its own, to play with; Ctrl-C ends it
+run: setup-run ## Start the daemon with neighbours of its own, to play with; Ctrl-C ends it
 	cargo build --quiet --bin kryten-llm
 	cargo build --quiet --example demo --example bus
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo run --quiet --example demo -- --stay
 
-manual: setup ## Open a shell for the scenarios of MANUAL_TESTING.md
+manual: setup-run ## Open a shell for the scenarios of MANUAL_TESTING.md
 	@bash --rcfile scripts/manual.sh -i
 
-bench: setup ## Measure start, cost and speed
+bench: setup-run ## Measure start, cost and speed
 	NATS_SERVER="$$(scripts/nats-server.sh)" cargo bench
 
 # What `make mutants` tries: OF=health or OF=chat, and of that the part SHARD, such as 0/8.
@@ -62,7 +62,7 @@ SHARD = 0/1
 mutants_of_health = --file 'src/health/**' --file 'src/heartbeat/schedule.rs' -- --lib -- health:: heartbeat::
 mutants_of_chat = --file 'src/chat/**' -- --lib -- chat::
 
-mutants: setup ## Try whether the unit tests notice wrong health, or with OF=chat wrong decisions: takes long
+mutants: setup-run ## Try whether the unit tests notice wrong health, or with OF=chat wrong decisions: takes long
 	@cargo mutants --version >/dev/null 2>&1 || { echo "installing cargo-mutants"; cargo install --locked cargo-mutants; }
 	cargo mutants --package kryten-llm --jobs 1 --shard $(SHARD) $(or $(mutants_of_$(OF)),$(error OF is health or chat))
 
@@ -84,6 +84,11 @@ install: $(BINARY) ## Install the binary, the unit, the docs; a config where the
 	$(BINARY) completions fish | install -D -m 644 /dev/stdin $(FISH_COMPLETION)
 	install -m 644 README.md MIGRATING.md CHANGELOG.md LICENSE config.example.json $(DOCS)
 	install -D -m 644 docs/CONFIGURATION.md $(DOCS)/docs/CONFIGURATION.md
+	cp -R monitoring $(DOCS)
+	chmod -R u=rwX,go=rX $(DOCS)/monitoring
+	for file in README.md grafana/provisioning/dashboards/kryten-llm.yml; do \
+		sed 's|/usr/share/|$(PREFIX)/share/|' monitoring/$$file | install -m 644 /dev/stdin $(DOCS)/monitoring/$$file; \
+	done
 	@# The service may write only to its own folders, so these are named.
 	test -e $(CONFIG) || sed 's|"logs/llm-responses.jsonl"|"/var/log/kryten-llm/responses.jsonl"|; s|"state_dir": "state"|"state_dir": "/var/lib/kryten-llm"|' \
 		config.example.json | install -m 640 /dev/stdin $(CONFIG)

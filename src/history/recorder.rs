@@ -71,7 +71,7 @@ impl Recorder {
             if looks == 0 {
                 // Whatever there is: so the file is made, or known to be trouble.
                 self.hand_on(Entry::Minute(self.book.so_far()));
-            } else if looks % KEEP_EVERY == 0 {
+            } else if looks.is_multiple_of(KEEP_EVERY) {
                 self.keep_what_is_new();
             }
             looks = looks.wrapping_add(1);

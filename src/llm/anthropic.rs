@@ -12,8 +12,17 @@ pub const VERSION: &str = "2023-06-01";
 
 /// The URL of a call, under `/v1` whether or not `base_url` has it.
 pub fn url(base_url: &str) -> String {
+    under_v1(base_url, "messages")
+}
+
+/// The URL of the list of models, as long as it can be asked for at once.
+pub fn models_url(base_url: &str) -> String {
+    under_v1(base_url, "models?limit=1000")
+}
+
+fn under_v1(base_url: &str, what: &str) -> String {
     let version = if base_url.ends_with("/v1") { "" } else { "/v1" };
-    format!("{base_url}{version}/messages")
+    format!("{base_url}{version}/{what}")
 }
 
 /// The body of a call: the provider's own parameters, over which `extra_body` wins.
@@ -69,6 +78,7 @@ mod tests {
     fn a_call_goes_under_v1_once() {
         assert_eq!(url("https://api.host"), "https://api.host/v1/messages");
         assert_eq!(url("https://api.host/v1"), "https://api.host/v1/messages");
+        assert_eq!(models_url("https://api.host"), "https://api.host/v1/models?limit=1000");
     }
 
     #[test]

@@ -67,6 +67,12 @@ impl Breaker {
         }
     }
 
+    /// From when on a probe may go, since the service started; nothing while it is closed, or one is
+    /// under way.
+    pub fn probe_due(&self) -> Option<Duration> {
+        self.opened_at.filter(|_| !self.probing).map(|at| at + self.limits.open)
+    }
+
     /// What [`Breaker::admit`] would say, without taking the probe's slot.
     pub fn outlook(&self, now: Duration) -> Admit {
         match self.opened_at {
@@ -170,14 +176,16 @@ mod tests {
     #[test]
     fn its_position_is_told_without_moving_it() {
         let mut breaker = Breaker::new(CircuitBreaker { failures: 1, open: OPEN });
-        assert_eq!(breaker.position(second(0)), Position::Closed);
+        assert_eq!((breaker.position(second(0)), breaker.probe_due()), (Position::Closed, None));
         breaker.failed(second(0), false);
         assert_eq!(breaker.position(second(12)), Position::Open { left: second(18) });
         assert_eq!(breaker.position(OPEN), Position::HalfOpen);
+        assert_eq!(breaker.probe_due(), Some(OPEN));
         assert_eq!(breaker.admit(OPEN), Admit::Probe);
-        assert_eq!(breaker.position(OPEN), Position::HalfOpen);
+        assert_eq!((breaker.position(OPEN), breaker.probe_due()), (Position::HalfOpen, None));
         breaker.failed(OPEN, true);
         breaker.end_probe();
+        assert_eq!(breaker.probe_due(), Some(OPEN + OPEN));
         assert_eq!(breaker.position(OPEN), Position::Open { left: OPEN });
         breaker.succeeded();
         assert_eq!(breaker.position(OPEN), Position::Closed);

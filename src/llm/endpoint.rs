@@ -8,7 +8,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::failure::{Failure, Kind, error_of};
 use super::rate_limit::RateLimit;
@@ -33,6 +33,7 @@ const REQUEST_ID_CHARACTERS: usize = 128;
 pub struct Endpoint {
     config: ProviderConfig,
     url: String,
+    models_url: String,
     own_headers: HeaderMap,
     custom_headers: HeaderMap,
     /// Of all providers. Some quote the key that they refuse; it goes neither into a log nor into
@@ -87,11 +88,11 @@ impl Endpoint {
             };
             custom_headers.insert(header, value);
         }
-        let url = match anthropic {
-            true => anthropic::url(&config.base_url),
-            false => openai::url(&config.base_url),
+        let (url, models_url) = match anthropic {
+            true => (anthropic::url(&config.base_url), anthropic::models_url(&config.base_url)),
+            false => (openai::url(&config.base_url), openai::models_url(&config.base_url)),
         };
-        Ok(Self { config: config.clone(), url, own_headers, custom_headers, secrets })
+        Ok(Self { config: config.clone(), url, models_url, own_headers, custom_headers, secrets })
     }
 
     /// The provider as configured.
@@ -113,20 +114,29 @@ impl Endpoint {
         self.url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
     }
 
-    /// Calls once, to the last byte of the body. Takes as long as the provider likes.
-    pub async fn call(&self, client: &Client, request: &Request, clock: &Clock) -> Outcome {
-        let body = match self.config.kind {
+    /// The body of a call.
+    pub fn body(&self, request: &Request) -> Map<String, Value> {
+        match self.config.kind {
             ProviderKind::Anthropic => anthropic::body(&self.config, request),
             _ => openai::body(&self.config, request),
-        };
-        let mut headers = self.own_headers.clone();
-        if let Some(id) = request_id(&request.correlation_id) {
-            headers.insert("x-request-id", id);
         }
-        for (name, value) in &self.custom_headers {
-            headers.insert(name, value.clone());
-        }
-        let sent = client.post(&self.url).headers(headers).body(Value::Object(body).to_string());
+    }
+
+    /// Calls once, to the last byte of the body. Takes as long as the provider likes.
+    pub async fn call(&self, client: &Client, request: &Request, clock: &Clock) -> Outcome {
+        self.post(client, self.body(request), &request.correlation_id, clock).await
+    }
+
+    /// Like [`Endpoint::call`], with a body of one's own.
+    pub async fn post(
+        &self,
+        client: &Client,
+        body: Map<String, Value>,
+        correlation_id: &str,
+        clock: &Clock,
+    ) -> Outcome {
+        let sent = client.post(&self.url).headers(self.headers(correlation_id));
+        let sent = sent.body(Value::Object(body).to_string());
         let response = match sent.send().await {
             Ok(response) => response,
             Err(error) => return Outcome::from(self.connection_failure(error)),
@@ -138,6 +148,31 @@ impl Endpoint {
             false => Err(self.refusal(response, clock).await),
         };
         Outcome { result, rate_limit }
+    }
+
+    /// Asks for the list of models, which costs nothing: its body, which may be anything. Takes as long
+    /// as the provider likes.
+    ///
+    /// # Errors
+    /// When there is no list; no secret in its words.
+    pub async fn models(&self, client: &Client, clock: &Clock) -> Result<String, Failure> {
+        let sent = client.get(&self.models_url).headers(self.headers("")).send().await;
+        let response = sent.map_err(|error| self.connection_failure(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response, clock).await);
+        }
+        Ok(String::from_utf8_lossy(&self.read(response).await?).into_owned())
+    }
+
+    fn headers(&self, correlation_id: &str) -> HeaderMap {
+        let mut headers = self.own_headers.clone();
+        if let Some(id) = request_id(correlation_id) {
+            headers.insert("x-request-id", id);
+        }
+        for (name, value) in &self.custom_headers {
+            headers.insert(name, value.clone());
+        }
+        headers
     }
 
     /// What is said may quote a title; what is wrong goes into logs, so it may quote nothing of ours.

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::rngs::StdRng;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::checks::Targets;
 use super::provider::ProviderState;
 use crate::chat::spend::ProviderSpent;
 use crate::clock::Moment;
@@ -19,6 +20,10 @@ pub(super) struct Shared {
     known: Mutex<Known>,
     /// Told whenever a probe is over.
     pub probe_ended: Notify,
+    /// Tells the checks that a breaker has opened, or that its probe is over.
+    pub breaker_moved: Notify,
+    /// Who is checked from now on.
+    pub targets: watch::Sender<Arc<Targets>>,
 }
 
 /// Held for moments only, never across an await.
@@ -76,7 +81,12 @@ impl Shared {
             unusable: Vec::new(),
             random: rand::make_rng(),
         };
-        Self { known: Mutex::new(known), probe_ended: Notify::new() }
+        Self {
+            known: Mutex::new(known),
+            probe_ended: Notify::new(),
+            breaker_moved: Notify::new(),
+            targets: watch::Sender::default(),
+        }
     }
 
     pub fn known(&self) -> MutexGuard<'_, Known> {
@@ -101,6 +111,27 @@ impl Shared {
     pub fn end_probe(&self, provider: usize) {
         self.known().states[provider].breaker.end_probe();
         self.probe_ended.notify_waiters();
+        self.breaker_moved.notify_one();
+    }
+}
+
+/// The probe's slot of a provider's breaker. Dropping it gives it back, also when a call or a check is
+/// cancelled.
+pub(super) struct ProbeSlot {
+    shared: Arc<Shared>,
+    provider: usize,
+}
+
+impl ProbeSlot {
+    /// To be made by whom the breaker has admitted as its probe.
+    pub fn new(shared: Arc<Shared>, provider: usize) -> Self {
+        Self { shared, provider }
+    }
+}
+
+impl Drop for ProbeSlot {
+    fn drop(&mut self) {
+        self.shared.end_probe(self.provider);
     }
 }
 

@@ -7,12 +7,14 @@ pub mod anthropic;
 pub mod attempt;
 pub mod breaker;
 pub mod charge;
+pub mod checks;
 pub mod client;
 pub mod endpoint;
 pub mod failure;
 #[cfg(test)]
 mod fixtures;
 pub mod known;
+pub mod latency;
 pub mod openai;
 pub mod order;
 pub mod plan;

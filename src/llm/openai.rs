@@ -11,6 +11,11 @@ pub fn url(base_url: &str) -> String {
     format!("{base_url}/chat/completions")
 }
 
+/// The URL of the list of models.
+pub fn models_url(base_url: &str) -> String {
+    format!("{base_url}/models")
+}
+
 /// The body of a call: the provider's own parameters, over which `extra_body` wins.
 pub fn body(provider: &ProviderConfig, request: &Request) -> Map<String, Value> {
     let mut messages = Vec::with_capacity(2);

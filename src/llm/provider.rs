@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::Tokens;
 use super::breaker::Breaker;
+use super::checks::verdict::Check;
 use super::failure::{Failure, Kind};
+use super::latency::{Latencies, Summary};
 use super::rate_limit::RateLimit;
 use crate::clock::Moment;
 use crate::config::CircuitBreaker;
@@ -25,6 +27,7 @@ pub struct ProviderState {
     status: ProviderStatus,
     last_failure: Option<(Failure, DateTime<Utc>)>,
     last_latency: Option<Duration>,
+    latencies: Latencies,
     rate_limit: Option<RateLimit>,
     calls: u64,
     failed_calls: u64,
@@ -33,6 +36,7 @@ pub struct ProviderState {
     refused_messages: Vec<String>,
     key_is_bad: bool,
     refuses_all: bool,
+    check: Option<Check>,
 }
 
 /// What a call changed, and an operator should read once.
@@ -57,6 +61,7 @@ impl ProviderState {
             status: ProviderStatus::Unknown,
             last_failure: None,
             last_latency: None,
+            latencies: Latencies::default(),
             rate_limit: None,
             calls: 0,
             failed_calls: 0,
@@ -64,6 +69,7 @@ impl ProviderState {
             refused_messages: Vec::new(),
             key_is_bad: false,
             refuses_all: false,
+            check: None,
         }
     }
 
@@ -85,6 +91,21 @@ impl ProviderState {
     /// How long the latest completed call took.
     pub fn last_latency(&self) -> Option<Duration> {
         self.last_latency
+    }
+
+    /// How long the latest answers took; nothing before the first.
+    pub fn latencies(&self) -> Option<Summary> {
+        self.latencies.summary()
+    }
+
+    /// The latest check, which leaves everything that is known from calls.
+    pub fn check(&self) -> Option<&Check> {
+        self.check.as_ref()
+    }
+
+    /// A check has ended.
+    pub fn checked(&mut self, check: Check) {
+        self.check = Some(check);
     }
 
     /// What the provider last said of its own limits.
@@ -112,15 +133,17 @@ impl ProviderState {
         self.tokens
     }
 
-    /// Counts the calls of another state too, and what they have cost.
+    /// Counts the calls of another state too, what they have cost, and how long they took.
     pub fn add_totals(&mut self, other: &Self) {
         self.calls += other.calls;
         self.failed_calls += other.failed_calls;
         self.tokens.add(other.tokens);
+        self.latencies.merge(&other.latencies);
     }
 
     /// A call was answered, at the cost of `tokens` if it says so.
-    pub fn answered(&mut self, latency: Duration, tokens: Option<Tokens>) -> News {
+    pub fn answered(&mut self, now: Moment, latency: Duration, tokens: Option<Tokens>) -> News {
+        self.latencies.add(now.elapsed, latency);
         self.last_latency = Some(latency);
         self.calls += 1;
         self.tokens.add(tokens.unwrap_or_default());
@@ -209,7 +232,7 @@ mod tests {
         assert_eq!(state.status(), ProviderStatus::Failed);
         assert_eq!(last_kind(&state), Some(Kind::RateLimited));
         assert_eq!(state.last_latency(), Some(LATENCY));
-        state.answered(LATENCY * 2, None);
+        state.answered(now(), LATENCY * 2, None);
         assert_eq!(state.status(), ProviderStatus::Ok);
         assert_eq!(last_kind(&state), Some(Kind::RateLimited), "it is still worth knowing");
         assert_eq!(state.last_latency(), Some(LATENCY * 2));
@@ -221,7 +244,7 @@ mod tests {
             let mut state = state();
             fail(&mut state, kind, "a");
             assert_eq!((state.status(), last_kind(&state)), (ProviderStatus::Unknown, Some(kind)));
-            state.answered(LATENCY, None);
+            state.answered(now(), LATENCY, None);
             fail(&mut state, kind, "b");
             assert_eq!(state.status(), ProviderStatus::Ok);
             fail(&mut state, Kind::Server, "c");
@@ -250,7 +273,7 @@ mod tests {
         for message in ["a", "b", "c", "d"] {
             fail(&mut state, Kind::ContentRefused, message);
         }
-        state.answered(LATENCY, None);
+        state.answered(now(), LATENCY, None);
         assert!(!fail(&mut state, Kind::ContentRefused, "e").refuses_all);
         assert_eq!(state.status(), ProviderStatus::Ok);
     }
@@ -260,7 +283,7 @@ mod tests {
         let mut state = state();
         assert!(fail(&mut state, Kind::BadKey, "a").key_went_bad);
         assert!(!fail(&mut state, Kind::BadKey, "b").key_went_bad);
-        state.answered(LATENCY, None);
+        state.answered(now(), LATENCY, None);
         assert!(fail(&mut state, Kind::BadKey, "c").key_went_bad);
     }
 
@@ -269,22 +292,22 @@ mod tests {
         let mut state = state();
         let opened: Vec<bool> = (0..4).map(|_| fail(&mut state, Kind::Timeout, "a").breaker_opened).collect();
         assert_eq!(opened, [false, false, true, false]);
-        assert!(state.answered(LATENCY, None).breaker_closed);
-        assert!(!state.answered(LATENCY, None).breaker_closed);
+        assert!(state.answered(now(), LATENCY, None).breaker_closed);
+        assert!(!state.answered(now(), LATENCY, None).breaker_closed);
     }
 
     #[test]
     fn calls_and_tokens_add_up() {
         let mut state = state();
         let tokens = Tokens { prompt: 3, completion: 4, total: 7 };
-        state.answered(LATENCY, Some(tokens));
-        state.answered(LATENCY, Some(tokens));
-        state.answered(LATENCY, None);
+        state.answered(now(), LATENCY, Some(tokens));
+        state.answered(now(), LATENCY, Some(tokens));
+        state.answered(now(), LATENCY, None);
         fail(&mut state, Kind::ContentRefused, "a");
         fail(&mut state, Kind::Server, "a");
         assert_eq!((state.calls(), state.failed_calls()), (5, 2));
         assert_eq!(state.tokens(), Tokens { prompt: 6, completion: 8, total: 14 });
-        state.answered(LATENCY, Some(Tokens { prompt: u64::MAX, ..tokens }));
+        state.answered(now(), LATENCY, Some(Tokens { prompt: u64::MAX, ..tokens }));
         assert_eq!(state.tokens().prompt, u64::MAX, "a provider may claim anything");
     }
 }

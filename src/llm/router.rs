@@ -5,6 +5,7 @@ mod asking;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use super::checks::{Checks, Targets};
 use super::client::LazyClient;
 use super::endpoint::Endpoint;
 use super::known::{Known, ProvidersView, Shared};
@@ -28,7 +29,7 @@ pub struct Router(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// The usable ones in the order of asking, each with its place among the states.
-    endpoints: Vec<(usize, Endpoint)>,
+    endpoints: Vec<(usize, Arc<Endpoint>)>,
     strategy: RetryStrategy,
     shared: Arc<Shared>,
     client: Arc<LazyClient>,
@@ -68,7 +69,7 @@ impl Router {
         let mut endpoints = Vec::new();
         for provider in order(&config.llm_providers, &config.default_provider_priority) {
             match Endpoint::new(provider, secrets.clone()) {
-                Ok(endpoint) => endpoints.push((shared.place(config, provider), endpoint)),
+                Ok(endpoint) => endpoints.push((shared.place(config, provider), Arc::new(endpoint))),
                 Err(reason) => unusable.push(format!("{}: {reason}", provider.name)),
             }
         }
@@ -106,6 +107,12 @@ impl Router {
     /// Shows people what is known of the providers, also after a change of the configuration.
     pub fn view(&self) -> ProvidersView {
         ProvidersView::new(self.0.shared.clone(), self.0.spend.view())
+    }
+
+    /// What checks the providers between calls, also after a change of the configuration.
+    pub fn checks(&self) -> Checks {
+        let Inner { shared, spend, health, clock, .. } = &*self.0;
+        Checks::new(shared.clone(), spend.clone(), health.clone(), *clock)
     }
 
     /// Asks the providers one after the other until one answers, for `time` at most. Dropping
@@ -153,6 +160,8 @@ impl Inner {
             self.health.provider_status(now, state.name(), state.status());
         }
         self.health.providers_usable(now, known.usable());
+        drop(known);
+        self.shared.targets.send_replace(Arc::new(Targets::of(&self.endpoints, &self.client)));
     }
 
     fn places(&self) -> impl Iterator<Item = usize> {

@@ -4,4 +4,5 @@ pub mod commands;
 mod document;
 pub mod figures;
 pub mod http;
+pub mod providers;
 pub mod systemd;

@@ -27,7 +27,7 @@ use crate::templates::TemplatesTask;
 
 /// The tasks of chat, and what others need of them.
 pub(super) struct Chat {
-    /// Intakes, decider, what outlives us of the rooms, outboxes, spend writer, response log: in the order
+    /// Intakes, decider, what outlives us of the rooms, outboxes, provider checks, spend writer, response log: in the order
     /// in which they end.
     pub tasks: Vec<Task>,
     pub decider: DeciderHandle,
@@ -82,7 +82,7 @@ impl Chat {
             },
         );
         let router = Router::new(config, spend, health.clone(), *clock);
-        let providers = router.view();
+        let (providers, checks) = (router.view(), router.checks());
         let warm_up = router.warm_up().boxed();
         let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
         let (log, log_writer) = ResponseLog::new(&config.testing, *clock, health.clone());
@@ -129,6 +129,8 @@ impl Chat {
         };
         tasks.push(spawn("room state", shutdown, room_state.run(parts)));
         tasks.extend(outboxes.into_iter().map(|outbox| spawn("outbox", shutdown, outbox.run())));
+        let checks = shutdown.stop_taking.clone().run_until_cancelled_owned(checks.run());
+        tasks.push(spawn("provider checks", shutdown, checks.map(|_| ())));
         tasks.push(spawn("spend writer", shutdown, spend_writer.run()));
         tasks.extend(log_writer.map(|writer| spawn("response log", shutdown, writer.run())));
         Self {

@@ -42,6 +42,13 @@ fn make_installs_everything_under_its_prefix_and_removes_it_again_but_for_the_co
         "/opt/kryten/share/doc/kryten-llm/README.md",
         "/opt/kryten/share/doc/kryten-llm/config.example.json",
         "/opt/kryten/share/doc/kryten-llm/docs/CONFIGURATION.md",
+        "/opt/kryten/share/doc/kryten-llm/monitoring/README.md",
+        "/opt/kryten/share/doc/kryten-llm/monitoring/grafana/dashboards/kryten-llm.json",
+        "/opt/kryten/share/doc/kryten-llm/monitoring/grafana/provisioning/dashboards/kryten-llm.yml",
+        "/opt/kryten/share/doc/kryten-llm/monitoring/grafana/provisioning/datasources/kryten-llm.yml",
+        "/opt/kryten/share/doc/kryten-llm/monitoring/prometheus/kryten-llm.rules.test.yml",
+        "/opt/kryten/share/doc/kryten-llm/monitoring/prometheus/kryten-llm.rules.yml",
+        "/opt/kryten/share/doc/kryten-llm/monitoring/prometheus/prometheus.yml",
         "/opt/kryten/share/fish/vendor_completions.d/kryten-llm.fish",
         "/opt/kryten/share/man/man1/kryten-llm.1",
         "/opt/kryten/share/zsh/vendor-completions/_kryten-llm",
@@ -50,6 +57,9 @@ fn make_installs_everything_under_its_prefix_and_removes_it_again_but_for_the_co
     let inside = |path: &str| folder.join(path.trim_start_matches('/'));
     let unit = std::fs::read_to_string(inside(expected[3])).context("reading the unit")?;
     assert!(unit.contains("ExecStart=/opt/kryten/bin/kryten-llm "), "{unit}");
+    let dashboards = inside(expected[14]);
+    let dashboards = std::fs::read_to_string(dashboards).context("reading what Grafana is told")?;
+    assert!(dashboards.contains("path: /opt/kryten/share/doc/kryten-llm/monitoring/"), "{dashboards}");
     let config = inside(expected[0]);
     let mode = std::fs::metadata(&config).context("looking at the config")?.permissions().mode();
     assert_eq!(mode & 0o777, 0o640, "it may hold secrets");
@@ -87,7 +97,11 @@ async fn what_make_installed_runs_by_the_steps_of_the_readme() -> Result {
     let shared = machine.shared().display().to_string();
     run(
         "bash",
-        &["-c", "cp -r --parents Makefile *.md LICENSE config.example.json docs packaging \"$0\"", &shared],
+        &[
+            "-c",
+            "cp -r --parents Makefile *.md LICENSE config.example.json docs monitoring packaging \"$0\"",
+            &shared,
+        ],
     )?;
     run("cp", &[BINARY, &shared])?;
     let install = "make --silent -C /srv install BINARY=/srv/kryten-llm";

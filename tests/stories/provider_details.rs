@@ -12,7 +12,7 @@ use crate::BINARY;
 use crate::commands::data;
 
 /// What is told of a provider.
-async fn listed(world: &World, name: &str) -> Result<Value> {
+pub async fn listed(world: &World, name: &str) -> Result<Value> {
     let list = data(world, json!({"command": "providers.list"})).await?;
     let mut providers = list["providers"].as_array().into_iter().flatten();
     Ok(providers.find(|provider| provider["name"] == name).cloned().unwrap_or_default())

@@ -1,5 +1,6 @@
 mod hedging;
 
+use chrono::DateTime;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -278,7 +279,8 @@ fn who_waits_for_anothers_probe_goes_on_by_its_verdict() {
     let [mut prober, mut waiter] = [world.plan(30), world.plan(30)];
     assert_eq!(world.step(&mut prober), call(true));
     assert_eq!(world.step(&mut waiter), Step::AwaitProbe(30 * SECOND));
-    world.states[0].answered(SECOND, None);
+    let now = Moment { elapsed: world.now, wall: DateTime::UNIX_EPOCH };
+    world.states[0].answered(now, SECOND, None);
     world.states[0].breaker.end_probe();
     assert_eq!(world.step(&mut waiter), call(false));
 }

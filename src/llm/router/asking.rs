@@ -1,7 +1,6 @@
 //! Does what the plan says, and tells health what came of it.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,7 +14,7 @@ use crate::llm::attempt::Attempt;
 use crate::llm::charge::usage;
 use crate::llm::endpoint::{Endpoint, Outcome};
 use crate::llm::failure::{Failure, Kind};
-use crate::llm::known::Shared;
+use crate::llm::known::ProbeSlot;
 use crate::llm::plan::{Candidate, Plan, PlannedCall, Step};
 use crate::llm::{Answer, Completion, GaveUp, Request};
 use crate::outcome::Reason;
@@ -99,7 +98,7 @@ impl Inner {
     /// Makes a call, if it may be made.
     async fn make(&self, attempt: Attempt<'_>) -> Result<Answer, NoAnswer> {
         let PlannedCall { provider, probe, .. } = attempt.call;
-        let _slot = probe.then(|| ProbeSlot { shared: self.shared.clone(), provider });
+        let _slot = probe.then(|| ProbeSlot::new(self.shared.clone(), provider));
         let open_call = self.reserve(attempt.request, provider).await.map_err(Err)?;
         self.call(&attempt, open_call).await.map_err(Ok)
     }
@@ -169,7 +168,7 @@ impl Inner {
         let state = &mut known.states[provider];
         rate_limit.iter().for_each(|rate_limit| state.limited(*rate_limit));
         let news = match result {
-            Ok(completion) => state.answered(latency, completion.tokens),
+            Ok(completion) => state.answered(now, latency, completion.tokens),
             Err(failure) => state.failed(now, latency, failure, &attempt.request.correlation_id, probe),
         };
         let (name, status) = (state.name().clone(), state.status());
@@ -182,6 +181,9 @@ impl Inner {
             self.health.providers_usable(now, known.usable());
         }
         drop(known);
+        if news.breaker_opened {
+            self.shared.breaker_moved.notify_one();
+        }
         attempt.log(&endpoint.config().name, latency, result, news);
     }
 }
@@ -214,17 +216,5 @@ impl LeftRunning<'_> {
     async fn end(&mut self, plan: &mut Plan) -> Option<Answer> {
         let (provider, calling) = self.0.take()?;
         calling.await.map_err(|no_answer| plan.left_failed(provider, no_answer)).ok()
-    }
-}
-
-/// Gives the probe's slot back, also when the call is cancelled.
-struct ProbeSlot {
-    shared: Arc<Shared>,
-    provider: usize,
-}
-
-impl Drop for ProbeSlot {
-    fn drop(&mut self) {
-        self.shared.end_probe(self.provider);
     }
 }

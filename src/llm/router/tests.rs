@@ -1,5 +1,6 @@
 mod breaker;
 mod calls;
+mod checks;
 mod hedging;
 mod renewed;
 mod secrets;

@@ -2,7 +2,6 @@
 
 mod documents;
 mod pauses;
-mod providers;
 pub mod request;
 
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use crate::names::Username;
 use crate::settings::{Change, InForce, NotChanged, SettingsHandle};
 
 use super::document::{self, Facts};
+use super::providers;
 
 pub use pauses::Pauses;
 use request::{BadRequest, Command, WhichContext};

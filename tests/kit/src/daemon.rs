@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::error::{Context, Error, Result, story_failed, within};
+use crate::error::{Context, Error, Result, story_failed};
+use crate::http;
 use crate::journal::{Journal, Mark};
 use crate::process::{Exit, Line, Process};
 
@@ -236,8 +235,7 @@ impl Daemon {
 
     /// GETs a path such as `/health`: the status and the body.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
-        let address = self.http_address().await?;
-        within(PATIENCE, format_args!("the answer to GET {path}"), get(address, path)).await?
+        http::get(self.http_address().await?, path).await
     }
 
     /// GETs a path again and again until it has this status; gives the body.
@@ -257,10 +255,32 @@ impl Daemon {
         }
     }
 
+    /// GETs a path again and again until what it says as JSON is accepted; gives that.
+    pub async fn wait_for_json(
+        &self,
+        path: &str,
+        deadline: Duration,
+        mut wanted: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
+        let asked = Instant::now();
+        loop {
+            let (status, body) = self.get(path).await?;
+            if let Ok(value) = serde_json::from_str(&body)
+                && wanted(&value)
+            {
+                return Ok(value);
+            }
+            if asked.elapsed() > deadline {
+                let message = format!("waited {deadline:?} for {path}, the latest: {status} {body}");
+                return Err(Error::new(message));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// GETs `/health` as JSON, whatever its status.
     pub async fn health(&self) -> Result<Value> {
-        let (_, body) = self.get("/health").await?;
-        serde_json::from_str(&body).context(format_args!("/health says {body:?}"))
+        http::get_json(self.http_address().await?, "/health").await
     }
 }
 
@@ -293,19 +313,6 @@ pub fn binary_beside_example() -> Result<PathBuf> {
 fn address_in(line: &str) -> Option<SocketAddr> {
     line.split(|letter: char| !(letter.is_ascii_digit() || letter == '.' || letter == ':'))
         .find_map(|word| word.trim_matches([':', '.']).parse().ok())
-}
-
-async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let what = format!("GET http://{address}{path}");
-    let mut stream = TcpStream::connect(address).await.context(&what)?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.context(&what)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.context(&what)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok());
-    let status = status.ok_or_else(|| Error::new(format!("{what}: no status in {head:?}")))?;
-    Ok((status, body.to_owned()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod error;
+pub mod http;
 pub mod journal;
 #[cfg(target_os = "linux")]
 pub mod machine;

@@ -140,6 +140,10 @@ async fn a_good_answer_has_the_shape_of_the_api_that_was_asked() -> Result {
     assert_eq!(anthropic["usage"]["output_tokens"], COMPLETION_TOKENS);
     client.post("/v1/models", json!({})).await?;
     assert_eq!(client.answer().await?.json()["data"][0]["id"], "stand-in");
+    provider.models(Behaviour::answer("small"));
+    client.post("/v1/models?limit=1000", json!({})).await?;
+    assert_eq!(client.answer().await?.json()["data"][0]["id"], "small");
+    assert_eq!((provider.checks(), provider.requests().count()), (2, 4));
     Ok(())
 }
 

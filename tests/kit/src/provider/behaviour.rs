@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::http::Request;
 
 /// What one request meets. Those that answer do so in the shape of the API that was asked: OpenAI's
-/// chat completions, Anthropic's messages, or the list of models.
+/// chat completions, Anthropic's messages, or a list of models with the text as its only one.
 #[derive(Clone)]
 pub enum Behaviour {
     /// Answers with a text that no other answer resembles.
@@ -106,11 +106,16 @@ pub(super) enum Finish {
     ContentFilter,
 }
 
+/// Whether a request asks for the list of models.
+pub(super) fn is_for_models(request: &Request) -> bool {
+    request.path.split('?').next().is_some_and(|path| path.ends_with("/models"))
+}
+
 /// A good answer in the shape that `request` asks for.
 pub(super) fn answer(request: &Request, text: &str, finish: Finish) -> Value {
     let model = request.json.get("model").cloned().unwrap_or_else(|| json!("stand-in"));
-    if request.path.ends_with("/models") {
-        json!({ "object": "list", "data": [{ "id": "stand-in", "object": "model" }] })
+    if is_for_models(request) {
+        json!({ "object": "list", "data": [{ "id": text, "object": "model" }] })
     } else if request.path.ends_with("/messages") {
         let reason = match finish {
             Finish::Stop => "end_turn",

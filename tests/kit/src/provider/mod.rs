@@ -20,7 +20,7 @@ pub use http::Request;
 
 use crate::error::{Context, Result};
 use crate::journal::{Journal, Mark};
-use behaviour::{Finish, answer};
+use behaviour::{Finish, answer, is_for_models};
 use http::Response;
 
 /// The stand-in. Dropping it closes its port and its connections.
@@ -47,6 +47,8 @@ struct Shared {
 struct Script {
     next: VecDeque<Behaviour>,
     otherwise: Behaviour,
+    /// What those for the list of models meet.
+    models: Behaviour,
 }
 
 impl Provider {
@@ -56,7 +58,11 @@ impl Provider {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context(what)?;
         let address = listener.local_addr().context(what)?;
         let shared = Arc::new(Shared {
-            script: Mutex::new(Script { next: VecDeque::new(), otherwise: Behaviour::AnswerAnew }),
+            script: Mutex::new(Script {
+                next: VecDeque::new(),
+                otherwise: Behaviour::AnswerAnew,
+                models: Behaviour::answer("stand-in"),
+            }),
             requests: Journal::default(),
             hang_ups: Journal::default(),
             releases: watch::Sender::new(0),
@@ -88,6 +94,16 @@ impl Provider {
         let mut script = self.shared.script();
         script.next.clear();
         script.otherwise = behaviour;
+    }
+
+    /// What requests for the list of models meet, whatever is told to the others.
+    pub fn models(&self, behaviour: Behaviour) {
+        self.shared.script().models = behaviour;
+    }
+
+    /// The requests for the list of models so far.
+    pub fn checks(&self) -> usize {
+        self.shared.requests.all().iter().filter(|request| is_for_models(request)).count()
     }
 
     /// Lets go all answers that are held now.
@@ -129,7 +145,10 @@ impl Shared {
     fn behaviour_for(&self, request: &Request) -> Behaviour {
         let mut behaviour = {
             let mut script = self.script();
-            script.next.pop_front().unwrap_or_else(|| script.otherwise.clone())
+            match is_for_models(request) {
+                true => script.models.clone(),
+                false => script.next.pop_front().unwrap_or_else(|| script.otherwise.clone()),
+            }
         };
         while let Behaviour::Choose(choice) = behaviour {
             behaviour = choice(request);

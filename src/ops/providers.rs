@@ -1,4 +1,6 @@
-//! What `providers.list` answers.
+//! What is told of the providers, by command and over HTTP.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ use crate::config::{Config, ProviderConfig};
 use crate::health::ProviderStatus;
 use crate::llm::ProvidersView;
 use crate::llm::breaker::Position;
+use crate::llm::latency::Summary;
 use crate::llm::provider::ProviderState;
 
 /// The providers by priority: as configured, and what is known of each.
@@ -18,6 +21,7 @@ pub fn list(now: Moment, config: &Config, view: &ProvidersView) -> Value {
     let provider = |provider: &&ProviderConfig| {
         let mut listed = configured(config, provider);
         let state = view.state(&provider.name);
+        listed["check"] = check(provider, state.as_ref());
         let spent = view.spent(now, &provider.name);
         if let Value::Object(listed) = &mut listed
             && let Value::Object(known) = known(now, state.as_ref(), spent)
@@ -67,7 +71,8 @@ fn known(now: Moment, state: Option<&ProviderState>, spent: ProviderSpent) -> Va
     json!({
         "status": state.map_or(ProviderStatus::Unknown, ProviderState::status).as_str(),
         "last_failure": last_failure,
-        "latency_ms": latency.map(|latency| rounded(latency.as_secs_f64() * 1000.0, 1)),
+        "latency_ms": latency.map(milliseconds),
+        "latency": state.and_then(ProviderState::latencies).map(latencies),
         "calls": state.map_or(0, ProviderState::calls),
         "failed_calls": state.map_or(0, ProviderState::failed_calls),
         "breaker": breaker(state.map_or(Position::Closed, |state| state.breaker.position(now.elapsed))),
@@ -78,6 +83,36 @@ fn known(now: Moment, state: Option<&ProviderState>, spent: ProviderSpent) -> Va
         },
         "rate_limit": rate_limit,
     })
+}
+
+fn latencies(latencies: Summary) -> Value {
+    json!({
+        "ewma_ms": milliseconds(latencies.mean),
+        "p50_ms": milliseconds(latencies.median),
+        "p90_ms": milliseconds(latencies.p90),
+        "p99_ms": milliseconds(latencies.p99),
+        "samples": latencies.samples,
+    })
+}
+
+/// Nothing before the first check.
+fn check(provider: &ProviderConfig, state: Option<&ProviderState>) -> Value {
+    if provider.health_check.is_none() || state.is_none() {
+        return json!({"state": "off"});
+    }
+    let check = state.and_then(ProviderState::check).map(|check| {
+        json!({
+            "state": check.state.as_str(),
+            "at": iso(check.at),
+            "latency_ms": milliseconds(check.latency),
+            "message": check.message,
+        })
+    });
+    json!(check)
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    rounded(time.as_secs_f64() * 1000.0, 1)
 }
 
 fn breaker(position: Position) -> Value {

@@ -1,0 +1,125 @@
+//! The history: what happened is shown, whatever kills the daemon, and its file costs nothing else.
+
+use std::fs;
+
+use kryten_testkit::provider::{COMPLETION_TOKENS, PROMPT_TOKENS};
+use kryten_testkit::world::{SOON, World};
+use kryten_testkit::{Behaviour, Exit, Mark, Result};
+use serde_json::{Value, json};
+
+use crate::BINARY;
+
+const PAGE: &str = "/api/history?range=1h";
+
+/// The sum of a figure over all minutes: a story may run over a border.
+fn sum(history: &Value, pointer: &str) -> u64 {
+    let minutes = history["minutes"].as_array().into_iter().flatten();
+    minutes.filter_map(|minute| minute.pointer(pointer)?.as_u64()).sum()
+}
+
+fn list<'a>(history: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    history[name].as_array().into_iter().flatten()
+}
+
+#[tokio::test]
+async fn what_happened_is_shown_and_survives_a_kill() -> Result {
+    let mut world = World::of(BINARY).start().await?;
+    world.robot.chat("ann", "nobody in particular").await?;
+    world.ask("bob", "what to watch?").await?;
+    world.provider().next([Behaviour::Status(500, "{}".into())]);
+    world.mention("bob", "and then?").await?;
+    world.wait_for_health(SOON, |health| health["ledger"]["failed"] == 1).await?;
+    world.ledger().await?;
+    let all_is_there = |history: &Value| {
+        let counted = sum(history, "/messages") >= 3 && sum(history, "/errors") == 1;
+        let failed = |change: &Value| (&change["from"], &change["to"]) == (&json!("ok"), &json!("failed"));
+        counted && list(history, "providers").any(failed)
+    };
+    let history = world.daemon.wait_for_json(PAGE, SOON, all_is_there).await?;
+    assert_eq!((&history["range"], &history["step_seconds"]), (&json!("1h"), &json!(60)));
+    for (pointer, expected) in [
+        ("/replies", 1),
+        ("/silences/no_trigger", 1),
+        ("/tokens/prompt", PROMPT_TOKENS),
+        ("/tokens/completion", COMPLETION_TOKENS),
+    ] {
+        assert_eq!(sum(&history, pointer), expected, "{pointer}: {history}");
+    }
+    let latency = list(&history, "minutes").find_map(|minute| minute.pointer("/latency_ms/p99"));
+    assert!(latency.is_some_and(Value::is_u64), "{history}");
+    let first = list(&history, "transitions").next().expect("the start");
+    assert_eq!((&first["from"], &first["to"]), (&json!("failing"), &json!("healthy")), "{history}");
+    let to_failing = list(&history, "transitions").find(|change| change["to"] == "failing");
+    let reason = to_failing.map(|change| &change["reason"]);
+    assert_eq!(reason, Some(&json!("all LLM providers exhausted")), "{history}");
+    assert!(list(&history, "minutes").any(|minute| minute["state"] == "failing"), "{history}");
+
+    world.daemon.kill();
+    let mark = world.recorder.mark();
+    world.daemon.restart()?;
+    world.wait_until_up(mark).await?;
+    world.ask("bob", "still there?").await?;
+    let goes_on = |history: &Value| sum(history, "/replies") == 2;
+    let history = world.daemon.wait_for_json(PAGE, SOON, goes_on).await?;
+    assert!(all_is_there(&history), "{history}");
+
+    let (status, body) = world.daemon.get("/api/history?range=2h").await?;
+    assert_eq!((status, body.as_str()), (400, "range is one of 1h, 24h, 7d, 30d\n"));
+    let before = sum(&history, "/messages");
+    world.robot.chat("ann", "the last word").await?;
+    world.wait_for_health(SOON, |health| health["messages_processed"].as_u64() > Some(2)).await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    world.daemon.restart()?;
+    let after = world.daemon.wait_for_json(PAGE, SOON, |history| sum(history, "/messages") > 0).await?;
+    assert!(sum(&after, "/messages") > before, "what the last seconds counted is written at a stop: {after}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broken_file_is_set_aside_and_a_new_one_is_begun() -> Result {
+    let broken = "no history at all\n".repeat(1_000);
+    let world = World::of(BINARY).launch(|launch| launch.file("state/history.db", &broken)).start().await?;
+    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("it was set aside")).await?;
+    world.daemon.wait_for_status(PAGE, 200, SOON).await?;
+    let aside = world.daemon.folder().join("state/history.broken");
+    assert_eq!(fs::read_to_string(aside).expect("set aside"), broken);
+    assert_eq!(world.daemon.health().await?["status"], "healthy");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_can_not_be_written_costs_the_history_and_nothing_else() -> Result {
+    // A folder where the file should be stops root, too.
+    let world =
+        World::of(BINARY).launch(|launch| launch.file("state/history.db/in-the-way", "")).start().await?;
+    let unhealthy = |health: &Value| health.pointer("/components/history/healthy") == Some(&json!(false));
+    let health = world.wait_for_health(SOON, unhealthy).await?;
+    assert_eq!((&health["status"], &health["reason"]), (&json!("degraded"), &json!("unhealthy: history")));
+    let message = health.pointer("/components/history/message").and_then(Value::as_str);
+    assert!(message.is_some_and(|message| message.starts_with("the last write failed")), "{health}");
+    assert_eq!(world.daemon.get(PAGE).await?.0, 503);
+    world.ask("bob", "what to watch?").await?;
+
+    fs::remove_dir_all(world.daemon.folder().join("state/history.db")).expect("gone");
+    world.ask("bob", "and then?").await?;
+    world.wait_for_health(SOON, |health| health["status"] == "healthy").await?;
+    let history = world.daemon.wait_for_json(PAGE, SOON, |history| sum(history, "/replies") == 2).await?;
+    assert!(
+        list(&history, "transitions").any(|change| change["to"] == "degraded"),
+        "kept meanwhile: {history}"
+    );
+    let told = |line: &str| line.contains("the history is not kept");
+    assert_eq!(world.daemon.log().all().iter().filter(|line| told(&line.text)).count(), 1);
+    world.ledger().await.map(drop)
+}
+
+#[tokio::test]
+async fn without_a_history_the_page_says_so_and_no_file_is_made() -> Result {
+    let world = World::of(BINARY).config(json!({ "history": { "enabled": false } })).start().await?;
+    let (status, body) = world.daemon.get(PAGE).await?;
+    assert_eq!((status, body.as_str()), (404, "no history is kept: history.enabled is false\n"));
+    world.ask("bob", "what to watch?").await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    assert!(!world.daemon.folder().join("state/history.db").exists());
+    Ok(())
+}
