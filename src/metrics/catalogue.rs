@@ -152,6 +152,7 @@ pub const ALL: &[Metric] = &[
     gauge("llm_provider_status", &["provider"], "The latest call: 1 answered, 0 failed, -1 none yet."),
     counter("llm_provider_requests_total", &["provider"], "Completed calls."),
     counter("llm_provider_failures_total", &["provider"], "Those of them that were not answered."),
+    gauge("llm_provider_check_state", &["provider", "state"], "1 for the state of the latest check, else 0."),
     gauge("llm_breaker_state", &["provider"], "The circuit breaker: 0 closed, 1 half-open, 2 open."),
     counter("llm_requests_by_model_total", &["provider", "model"], "Answers."),
     counter("llm_token_usage_total", &["provider", "model", "type"], "Tokens, as far as the provider tells."),

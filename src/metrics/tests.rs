@@ -55,7 +55,7 @@ async fn samples_that_nobody_scrapes_in_a_process_of_their_own() {
     }
     let grown = resident_mebibytes().saturating_sub(before);
     keeping.abort();
-    assert!(grown < 16, "{grown} MiB, of {} without upkeep", PERIODS * SAMPLES_A_PERIOD * 16 >> 20);
+    assert!(grown < 16, "{grown} MiB, of {} without upkeep", (PERIODS * SAMPLES_A_PERIOD * 16) >> 20);
     let text = metrics.render(&Moment::default());
     let count = format!("llm_heartbeat_lateness_seconds_count {}\n", PERIODS * SAMPLES_A_PERIOD);
     assert!(text.contains(&count), "no sample is lost");

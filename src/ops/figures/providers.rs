@@ -5,8 +5,11 @@ use crate::config::Config;
 use crate::health::{ProviderStatus, Snapshot};
 use crate::llm::ProvidersView;
 use crate::llm::breaker::Position;
+use crate::llm::checks::verdict::CheckState;
+use crate::llm::provider::ProviderState;
 use crate::metrics::answers::Answers;
 use crate::metrics::moment::Moment;
+use crate::names::ProviderName;
 
 pub(super) fn tell(
     moment: &Moment,
@@ -33,6 +36,7 @@ pub(super) fn tell(
             Some(Position::Open { .. }) => 2.0,
         };
         moment.gauge("llm_breaker_state", &labels, breaker);
+        tell_check(moment, config, &provider.name, state.as_ref());
         let (calls, failed) = state.map_or((0, 0), |state| (state.calls(), state.failed_calls()));
         moment.counter("llm_provider_requests_total", &labels, calls);
         moment.counter("llm_provider_failures_total", &labels, failed);
@@ -40,6 +44,18 @@ pub(super) fn tell(
     tell_answers(moment, config, answers);
     tell_spend(moment, &providers.spend().limits_in_use(snapshot.at));
     moment.gauge("llm_cost_today", &[], providers.spend().cost(snapshot.at));
+}
+
+/// All are 0 before the first check.
+fn tell_check(moment: &Moment, config: &Config, name: &ProviderName, state: Option<&ProviderState>) {
+    let configured = config.llm_providers.iter().find(|provider| provider.name == *name);
+    let is_checked = state.is_some() && configured.is_some_and(|provider| provider.health_check.is_some());
+    let found = state.filter(|_| is_checked).and_then(ProviderState::check).map(|check| check.state);
+    for check in CheckState::ALL {
+        let labels = [("provider", name.as_str()), ("state", check.as_str())];
+        moment.is("llm_provider_check_state", &labels, found == Some(check));
+    }
+    moment.is("llm_provider_check_state", &[("provider", name.as_str()), ("state", "off")], !is_checked);
 }
 
 fn tell_answers(moment: &Moment, config: &Config, answers: &Answers) {

@@ -133,6 +133,8 @@ async fn what_can_happen_is_there_at_zero() {
         assert_eq!(samples.get(sample), Some(&0.0), "{sample}");
     }
     assert_eq!(samples[r#"llm_provider_status{provider="local"}"#], -1.0);
+    assert_eq!(samples[r#"llm_provider_check_state{provider="local",state="off"}"#], 1.0);
+    assert_eq!(samples[r#"llm_provider_check_state{provider="local",state="bad_key"}"#], 0.0);
     assert_eq!(samples["llm_health_state"], 2.0, "not connected yet");
     assert_eq!(samples[r#"llm_build_info{version="1.2.3"}"#], 1.0);
 }
