@@ -28,7 +28,8 @@ async fn changes_show_without_a_reload() -> Result {
 
     world.provider().always(Behaviour::AnswerAnew);
     world.ask("ann", "and now?").await?;
-    browser.wait_for_text("#state-word", "Healthy", SOON).await?;
+    browser.wait_for_text("#state-reason", "error rate", SOON).await?;
+    assert_eq!(browser.text("#state-word").await?, "Degraded");
     browser.wait_for_text("#decisions", "and now?", SOON).await?;
     assert_eq!(browser.run("return window.isTheSamePage", json!([])).await?, true);
     Ok(())
@@ -71,5 +72,7 @@ async fn a_daemon_that_hangs_is_not_taken_for_live() -> Result {
     browser.run(later, json!([])).await?;
     browser.wait_for_text("#state-reason", "No connection to the daemon since", SOON).await?;
     world.daemon.resume()?;
+    // News, so that the page need not wait for the next word without any.
+    world.ask("bob", "are you there?").await?;
     browser.wait_for_text("#connection", "Live", SOON).await
 }

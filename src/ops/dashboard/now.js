@@ -13,7 +13,7 @@ export function showStatus(status, offset) {
   show(place("figures"), [status.figures, status.link_ms, status.nats_connected, Math.floor(status.uptime_seconds / 60)], () => figures(status));
   show(place("components"), status.components, components);
   show(place("providers"), status.providers, (list) => providers(list ?? [], offset));
-  show(place("limits"), [status.limits, status.spend], () => limits(status));
+  show(place("limits"), [status.limits, status.spend, status.decider], () => limits(status));
   show(place("rooms"), status.rooms, (list) => rooms(list ?? []));
   show(place("services"), status.services, (list) => services(list ?? []));
 }
@@ -27,7 +27,7 @@ function identity(status) {
 
 function figures({ figures: counted = {}, link_ms: link, nats_connected: connected, uptime_seconds: uptime }) {
   const one = (name, value, more, kind) =>
-    element("div", { "data-kind": kind }, element("dt", {}, name), element("dd", {}, value, more && element("small", {}, more)));
+    element("div", { "data-kind": kind }, element("dt", {}, name), element("dd", {}, value, " ", more && element("small", {}, more)));
   const lately = counted.errors_last_hour ?? 0;
   const waiting = (counted.queued_messages ?? 0) + (counted.queued_lines ?? 0);
   return [
@@ -88,16 +88,21 @@ function providerLines(provider, offset) {
 
 const statusWord = (status) => (status === "unknown" ? "not called yet" : spaced(status));
 
-function limits({ limits: list = [], spend = [] }) {
+function limits({ limits: list = [], spend = [], decider }) {
+  if (decider) return element("p", { class: "muted" }, "The decider does not answer, so this is not known.");
   if (list.length + spend.length === 0) return element("p", { class: "muted" }, "No limit is set.");
-  const used = (entry) => (typeof entry.max === "number" ? `${figure(entry.used ?? 0)} of ${figure(entry.max)}` : "");
-  const line = (entry, rest) => {
-    const share = entry.max > 0 ? (entry.used ?? 0) / entry.max : 0;
-    const kind = share >= 1 ? "bad" : share >= 0.8 || entry.soft ? "warning" : "plain";
-    return [limitName(cut(String(entry.name), 60)), [element("span", { class: "used" }, used(entry)), bar(share, kind)], rest];
-  };
-  const rows = list.map((entry) => line(entry, entry.frees_in_seconds > 0 ? until(entry.frees_in_seconds) : "free"));
-  rows.push(...spend.map((entry) => line(entry, entry.used >= entry.max ? "used up" : entry.soft ? "only who asks" : "free")));
+  const rows = [...list, ...spend].map((entry) => {
+    const { name, trigger, users = 0, used = 0, max = 0, soft, frees_in_seconds: frees } = entry;
+    const isFull = used >= max;
+    const isRest = String(name).endsWith("_cooldown");
+    const what = isRest ? (isFull ? "resting" : "rested") : `${figure(used)} of ${figure(max)}`;
+    const next = isFull ? (frees > 0 ? until(frees) : "used up") : soft ? "only who asks" : "free";
+    return [
+      [limitName(cut(String(name), 60)), trigger && element("small", { class: "muted under" }, "trigger ", foreign(trigger, 60))],
+      [element("span", { class: "used" }, what), bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} wait`)],
+      next,
+    ];
+  });
   return table("Limits in use, and when the next answer is free", ["Limit", "Used", "Next"], rows, { class: "limits" });
 }
 
