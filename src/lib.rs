@@ -3,6 +3,7 @@
 //! Read [`service`] first: it wires everything and holds the order of start and stop.
 
 pub mod about;
+pub mod alerts;
 pub mod bus;
 pub mod chat;
 pub mod cli;
@@ -10,11 +11,14 @@ pub mod clock;
 pub mod config;
 pub mod context_log;
 pub mod decider;
+pub mod group;
 pub mod health;
 pub mod heartbeat;
+pub mod history;
 pub mod intake;
 pub mod lifecycle;
 pub mod llm;
+pub mod metrics;
 pub mod names;
 pub mod ops;
 pub mod outbox;
@@ -32,3 +36,4 @@ pub mod tasks;
 pub mod templates;
 #[cfg(feature = "test-hooks")]
 pub mod test_hooks;
+pub mod timings;

@@ -14,13 +14,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::about::AboutUs;
+use crate::alerts::{AlertParts, Alerts};
 use crate::bus::link::{LinkFailure, LinkKeeper};
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::health::{Component, HealthMonitor};
 use crate::heartbeat::{BeatNow, HeartbeatPublisher};
+use crate::history::History;
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
+use crate::metrics::Metrics;
 use crate::ops::http;
 use crate::ops::systemd::Systemd;
 use crate::settings::{SettingsTask, Source, reload_on};
@@ -87,6 +90,9 @@ struct Service {
     /// Intakes, decider, room state, outboxes, spend writer, response log: each ends by itself once those
     /// before it have ended.
     work: Vec<Task>,
+    /// Recorder and writer of the history, in the order in which they end.
+    history: Vec<Task>,
+    stop_recording: CancellationToken,
     heartbeat: Option<Task>,
     stop_beating: CancellationToken,
     lifecycle: Task<bool>,
@@ -120,8 +126,18 @@ impl Service {
         let (settings_task, settings, in_force) = SettingsTask::new(source, clock, health.clone());
         let config = in_force.borrow().shared_config().clone();
         let contexts = ContextLog::default();
-        let common = Common { config, in_force, contexts, identity, clock, health, bus, shutdown };
-        let Common { config, identity, health, bus, shutdown, .. } = &common;
+        let metrics = Metrics::new();
+        metrics.prepare(&config);
+        let common = Common { config, in_force, contexts, identity, clock, health, metrics, bus, shutdown };
+        let Common { config, identity, health, metrics, bus, shutdown, .. } = &common;
+        let alerts = Alerts::new(AlertParts {
+            identity: identity.clone(),
+            in_force: common.in_force.clone(),
+            bus: bus.clone(),
+            health: health.clone(),
+            clock,
+        });
+        keeper.do_without(Alerts::subject(identity));
         let close = CancellationToken::new();
         let on_close = |name, future| spawn(name, shutdown, until(close.clone(), future));
 
@@ -130,6 +146,8 @@ impl Service {
         let chat = Chat::start(&common, &mut keeper, robot_inbox);
         let (notices, inbox) = mpsc::channel(NOTICES);
         let listeners = Listeners { lifecycle: notices, robot: robot_notices };
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let about = AboutUs::new(common.in_force.clone(), address);
         let mut rest = controls(&common, &mut keeper, &listeners);
         rest.push(commands(
             &common,
@@ -138,13 +156,20 @@ impl Service {
             chat.decider.clone(),
             chat.pauses,
             chat.providers,
+            about.metrics_url(&identity.hostname),
         ));
         rest.push(on_close("settings", settings_task.run().boxed()));
         rest.push(on_close("reloads", reload_on(signals.hang_up, settings).boxed()));
 
+        // What is kept of how we are.
+        let (history, keeping) = History::new(&config.history, &config.state_dir, clock, health);
+        let stop_recording = CancellationToken::new();
+        let history_tasks = keeping.map(|(recorder, writer)| {
+            let recorder = spawn("history recorder", shutdown, recorder.run(stop_recording.clone()));
+            [recorder, spawn("history writer", shutdown, writer.run())]
+        });
+
         // What we say about ourselves: lifecycle, then heartbeat, then ready.
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let about = AboutUs::new(common.in_force.clone(), address);
         let (ready, is_ready) = watch::channel(false);
         let beat_now = config.service.enable_heartbeats.then(BeatNow::default);
         let (farewell, stop_beating) = (CancellationToken::new(), CancellationToken::new());
@@ -156,6 +181,7 @@ impl Service {
                 bus: bus.clone(),
                 clock,
                 health: health.clone(),
+                metrics: metrics.clone(),
                 decider: chat.decider.clone(),
                 beat_now,
                 ready: ready.clone(),
@@ -182,6 +208,8 @@ impl Service {
         rest.push(on_close("robot watch", chat.robot_watch.run().boxed()));
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
+        rest.push(on_close("metrics", metrics.clone().keep(bus.clone()).boxed()));
+        rest.push(on_close("alerts", alerts.run().boxed()));
         rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
         rest.push(on_close("signals", shutdown.clone().heed(signals.stop).boxed()));
         let deadline = config.service.graceful_shutdown_timeout;
@@ -192,7 +220,7 @@ impl Service {
             rest.push(on_close("systemd", told.boxed()));
         }
         if let Some(listener) = listener {
-            let state = http_state(&common, is_ready);
+            let state = http_state(&common, chat.figures, history, is_ready);
             rest.push(spawn("http", shutdown, http::serve(listener, state, close.clone())));
         }
         let link = spawn("link", shutdown, keep_link(keeper, close.clone(), shutdown.clone()));
@@ -203,6 +231,8 @@ impl Service {
             shutdown,
             health,
             work: chat.tasks,
+            history: history_tasks.into_iter().flatten().collect(),
+            stop_recording,
             heartbeat,
             stop_beating,
             lifecycle,
@@ -223,6 +253,12 @@ impl Service {
         let overdue = self.shutdown.clone().overdue().shared();
         for task in self.work {
             task.ended_before(overdue.clone()).await;
+        }
+        // What became of them all is kept; a disk that hangs keeps nobody waiting for long.
+        self.stop_recording.cancel();
+        let too_late = sleep(LAST_MOMENT).shared();
+        for task in self.history {
+            task.ended_before(too_late.clone()).await;
         }
         // 4. The last beat, then 5. the shutdown event and a round trip behind it.
         let left = || self.shutdown.left_of(self.deadline);

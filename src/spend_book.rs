@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::chat::shares;
-use crate::chat::spend::{Call, Near, ProviderSpent, Saved, Spend, SpendTicket, Usage};
+use crate::chat::spend::{Call, InUse, Near, ProviderSpent, Saved, Spend, SpendTicket, Usage};
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Config};
 use crate::names::{ProviderName, Username};
@@ -143,6 +143,17 @@ impl SpendView {
     /// What a provider was used for today.
     pub fn of_provider(&self, now: Moment, provider: &ProviderName) -> ProviderSpent {
         self.0.lock().spend.of_provider(local_day(now), provider)
+    }
+
+    /// What is used of each limit that is set for all.
+    pub fn limits(&self, now: Moment) -> Vec<InUse> {
+        let sums = self.0.lock();
+        sums.spend.limits(now, local_day(now), &sums.limits)
+    }
+
+    /// What was spent today, by the configured prices.
+    pub fn cost(&self, now: Moment) -> f64 {
+        self.0.lock().spend.cost(local_day(now))
     }
 }
 

@@ -95,6 +95,21 @@ impl LinkKeeper {
         subscription
     }
 
+    /// A subscription that we can do without: where it is denied, or more comes than is read, it brings
+    /// less, and that is no trouble of ours.
+    pub fn subscribe_if_allowed(&mut self, subject: String, max_bytes: usize) -> Subscription {
+        self.do_without(subject.clone());
+        let (mut feed, subscription) = subscription::channel(subject, max_bytes);
+        feed.is_needed = false;
+        self.feeds.push(feed);
+        subscription
+    }
+
+    /// What a server denies us on this subject is logged once, and is no trouble of ours.
+    pub fn do_without(&mut self, subject: String) {
+        self.troubles.do_without(subject);
+    }
+
     /// Keeps the link until `stop`.
     ///
     /// # Errors

@@ -47,6 +47,11 @@ pub fn lifecycle_heartbeat(service: &str) -> String {
     format!("kryten.lifecycle.{service}.heartbeat")
 }
 
+/// A state of a service has held, or has been left for as long.
+pub fn alert(service: &str) -> String {
+    format!("kryten.alert.{service}")
+}
+
 /// A service said goodbye.
 pub fn lifecycle_shutdown(service: &str) -> String {
     format!("kryten.lifecycle.{service}.shutdown")
@@ -113,6 +118,7 @@ mod tests {
             (lifecycle_startup("llm"), "kryten.lifecycle.llm.startup"),
             (lifecycle_heartbeat("llm"), "kryten.lifecycle.llm.heartbeat"),
             (lifecycle_shutdown("llm"), "kryten.lifecycle.llm.shutdown"),
+            (alert("llm"), "kryten.alert.llm"),
             (command("vera"), "kryten.vera.command"),
             (DISCOVERY.to_owned(), "kryten.service.discovery"),
             (DISCOVERY_POLL.to_owned(), "kryten.service.discovery.poll"),

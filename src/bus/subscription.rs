@@ -91,6 +91,8 @@ pub(super) struct Feed {
     max_bytes: usize,
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
+    /// Whether it is a trouble when messages are dropped.
+    pub(super) is_needed: bool,
 }
 
 /// A subscription for `subject` and the end that its keeper feeds. Of messages over `max_bytes`
@@ -99,7 +101,7 @@ pub(super) fn channel(subject: String, max_bytes: usize) -> (Feed, Subscription)
     let (queue, receiver) = mpsc::channel(QUEUE_MESSAGES);
     let room = QUEUE_BYTES.saturating_add(max_bytes).min(Semaphore::MAX_PERMITS);
     let room = Arc::new(Semaphore::new(room));
-    (Feed { subject, max_bytes, queue, room }, Subscription { queue: receiver })
+    (Feed { subject, max_bytes, queue, room, is_needed: true }, Subscription { queue: receiver })
 }
 
 impl Feed {
@@ -119,7 +121,7 @@ impl Feed {
                 () = self.queue.closed() => None,
             };
             let Some(message) = message else { return };
-            if self.put(message) {
+            if self.put(message) || !self.is_needed {
                 continue;
             }
             let now = clock.now();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::{Event, ServerError};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::proof::{ECHO_INTERVAL, Proof};
 use crate::clock::{Clock, Moment};
@@ -48,12 +48,25 @@ pub(super) struct Troubles {
     health: HealthMonitor,
     /// What we may not do, and to which subject.
     denied: BTreeMap<(Action, String), Denial>,
+    /// Subjects that we can do without, and whether it was told that one was denied.
+    dispensable: BTreeMap<String, bool>,
     overflow_logged_at: Option<Duration>,
 }
 
 impl Troubles {
     pub(super) fn new(clock: Clock, health: HealthMonitor) -> Self {
-        Self { clock, health, denied: BTreeMap::new(), overflow_logged_at: None }
+        Self {
+            clock,
+            health,
+            denied: BTreeMap::new(),
+            dispensable: BTreeMap::new(),
+            overflow_logged_at: None,
+        }
+    }
+
+    /// A denial of this subject is logged once and is no trouble.
+    pub(super) fn do_without(&mut self, subject: String) {
+        self.dispensable.insert(subject, false);
     }
 
     /// A new connection: it may be to another server, with other permissions.
@@ -99,6 +112,13 @@ impl Troubles {
     }
 
     fn denied(&mut self, now: Moment, subject: &str, action: Action) {
+        if let Some(was_told) = self.dispensable.get_mut(subject) {
+            if !std::mem::replace(was_told, true) {
+                let verb = action.as_str();
+                info!(subject, "NATS does not let us {verb} to a subject that we can do without");
+            }
+            return;
+        }
         let denial = (action, subject.to_owned());
         let known = self.denied.get_mut(&denial);
         let is_due =
@@ -268,6 +288,19 @@ mod tests {
         troubles.begin();
         assert_eq!(state(&troubles), State::Healthy);
         assert!(troubles.try_again().is_empty());
+    }
+
+    #[test]
+    fn a_denied_subject_that_we_can_do_without_is_no_trouble() {
+        let mut troubles = troubles();
+        troubles.do_without("a".to_owned());
+        troubles.hear(denial("a"));
+        let publish = "Permissions Violation for Publish to \"a\"".to_owned();
+        troubles.hear(Event::ServerError(ServerError::Other(publish)));
+        assert_eq!(state(&troubles), State::Healthy);
+        assert!(troubles.try_again().is_empty());
+        troubles.hear(denial("b"));
+        assert_eq!(state(&troubles), State::Degraded);
     }
 
     #[test]

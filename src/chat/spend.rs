@@ -17,11 +17,13 @@ use self::minute::Minute;
 use self::providers::Providers;
 use self::users::UserTokens;
 
+mod in_use;
 mod minute;
 mod providers;
 mod saved;
 mod users;
 
+pub use in_use::InUse;
 pub use providers::ProviderSpent;
 pub use saved::Saved;
 

@@ -2,7 +2,6 @@
 
 mod screen;
 mod show;
-mod table;
 
 use std::io;
 use std::process::ExitCode;
@@ -20,9 +19,9 @@ use crate::bus::subjects::{self, ALL_HEARTBEATS, ALL_LIFECYCLES, DISCOVERY_POLL}
 use crate::bus::subscription::{Message, Subscription};
 use crate::bus::wire::ServiceReport;
 use crate::config::Config;
+use crate::group::{SILENT_AFTER_SECONDS, Table, Verdict, verdict};
 use crate::names;
 use screen::Screen;
-use table::{Table, Verdict, verdict};
 
 /// How often what is shown is brought up to date.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -62,7 +61,7 @@ pub struct WatchArguments {
     expect: Vec<String>,
 
     /// Without a beat for so many seconds a service that has beaten is silent
-    #[arg(long, value_name = "NUMBER", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "NUMBER", default_value_t = SILENT_AFTER_SECONDS, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     silent_after: u64,
 }
 

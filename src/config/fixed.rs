@@ -1,7 +1,7 @@
 //! What only a restart changes.
 
 /// The places whose values are taken up at the start and never again.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 17] = [
     "nats",
     "channels",
     "state_dir",
@@ -9,7 +9,6 @@ const FIXED: [&str; 18] = [
     "logging",
     "limits",
     "history",
-    "alerts",
     "templates",
     "metrics",
     "outbox.max_lines",

@@ -1,5 +1,7 @@
 //! Replies as the decider's loop keeps their books: begun, held back, ended.
 
+use std::time::Duration;
+
 use tokio::task::{Id, JoinError};
 use tracing::{error, info};
 
@@ -15,6 +17,8 @@ use crate::response_log::{Course, Record};
 /// A reply that is being made.
 pub(super) struct InHand {
     ticket: Ticket,
+    /// When it was begun, since the service started.
+    begun: Duration,
     /// What is to be told of it, but for its end.
     decision: Entry,
 }
@@ -49,6 +53,8 @@ impl DeciderLoop {
     ) {
         let Some(fired) = &silence.fired else { return };
         let (now, reason) = (self.clock.now(), silence.reason);
+        tools.metrics.fired(&fired.trigger);
+        tools.metrics.held_back(&fired.trigger, silence);
         self.health.reply_fired(now);
         self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
         let user = message.map(|message| &message.user);
@@ -57,10 +63,13 @@ impl DeciderLoop {
         self.decisions.push(true, Entry::of_silence(now, room, message, silence));
     }
 
-    pub(super) fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {
+    /// `read` is when what is answered came in, since start.
+    pub(super) fn reply(&mut self, plan: Box<ReplyPlan>, read: Duration, tools: &ReplyTools) {
         let now = self.clock.now();
+        tools.metrics.fired(&plan.trigger);
         self.health.reply_fired(now);
-        let in_hand = InHand { ticket: plan.ticket, decision: Entry::of_plan(now, &plan) };
+        let in_hand =
+            InHand { ticket: plan.ticket, begun: now.elapsed, decision: Entry::of_plan(now, &plan) };
         if self.replies.len() >= plan.config().max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
             let end = ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
@@ -68,7 +77,7 @@ impl DeciderLoop {
             self.settle(in_hand, end);
             return;
         }
-        let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
+        let task = self.replies.spawn(crate::reply::reply(plan, read, tools.clone()));
         self.in_hand.insert(task.id(), in_hand);
     }
 
@@ -87,12 +96,14 @@ impl DeciderLoop {
     }
 
     fn settle(&mut self, in_hand: InHand, end: ReplyEnd) {
-        let InHand { ticket, decision } = in_hand;
-        self.health.reply_ended(self.clock.now(), end.outcome);
-        if end.outcome == ReplyOutcome::Sent
-            && let Some(user) = &decision.user
-        {
-            self.health.user_answered(user);
+        let InHand { ticket, begun, decision } = in_hand;
+        let now = self.clock.now();
+        self.health.reply_ended(now, end.outcome);
+        if end.outcome == ReplyOutcome::Sent {
+            self.health.reply_took(now.elapsed.saturating_sub(begun));
+            if let Some(user) = &decision.user {
+                self.health.user_answered(user);
+            }
         }
         self.decider.settle(ticket, end.spoken);
         self.decisions.push(true, Entry { end: end.outcome.into(), ..decision });

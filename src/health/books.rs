@@ -6,10 +6,11 @@ use std::mem;
 use std::time::Duration;
 
 use super::component::{Component, ComponentSet, Conditions, message};
-use super::ledger::{Ledger, LineCounts, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::news::{Change, LatestNews};
 use super::progress::Progress;
-use super::snapshot::{ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
+use super::reply_times::ReplyTimes;
+use super::snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
 use super::window::SlidingCount;
 use crate::clock::Moment;
@@ -36,8 +37,11 @@ pub(super) struct Books {
     pub media_changes: u64,
     pub paused: Vec<PausedRoom>,
     pub changes_dropped: u64,
+    pub alerts: AlertCounts,
     pub ledger: Ledger,
     pub lines: LineCounts,
+    pub tokens: TokenCounts,
+    pub reply_times: ReplyTimes,
     pub ignored: ReasonCounts,
     /// By what is wrong with them.
     pub malformed: BTreeMap<&'static str, u64>,
@@ -75,8 +79,11 @@ impl Books {
             media_changes: 0,
             paused: Vec::new(),
             changes_dropped: 0,
+            alerts: AlertCounts::default(),
             ledger: Ledger::default(),
             lines: LineCounts::default(),
+            tokens: TokenCounts::default(),
+            reply_times: ReplyTimes::default(),
             ignored: ReasonCounts::default(),
             malformed: BTreeMap::new(),
             users: UserCount::default(),
@@ -186,12 +193,14 @@ impl Books {
             conditions_dropped: self.conditions.iter().map(|conditions| conditions.dropped).sum(),
             ledger: self.ledger.clone(),
             lines: self.lines.clone(),
+            tokens: self.tokens,
             ignored: self.ignored.clone(),
             malformed: self.malformed.clone(),
             unique_users: self.users.count(),
             media_changes: self.media_changes,
             paused: self.paused(now.elapsed),
             changes_dropped: self.changes_dropped,
+            alerts: self.alerts,
         }
     }
 

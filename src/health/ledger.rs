@@ -22,6 +22,11 @@ impl ReasonCounts {
         self.0.iter().filter(|(reason, _)| is_of_kind(**reason)).map(|(_, count)| count).sum()
     }
 
+    /// Each reason that came up, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> {
+        self.0.iter().map(|(reason, count)| (*reason, *count))
+    }
+
     /// How many in all.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
@@ -32,6 +37,23 @@ impl ReasonCounts {
 impl Serialize for ReasonCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(reason, count)| (reason.as_str(), count)))
+    }
+}
+
+/// What the providers read and wrote, as far as they told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TokenCounts {
+    /// Tokens that they read.
+    pub prompt: u64,
+    /// Tokens that they wrote.
+    pub completion: u64,
+}
+
+impl TokenCounts {
+    /// Adds what one call, or another count, has cost.
+    pub fn add(&mut self, prompt: u64, completion: u64) {
+        self.prompt = self.prompt.saturating_add(prompt);
+        self.completion = self.completion.saturating_add(completion);
     }
 }
 

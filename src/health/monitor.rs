@@ -68,6 +68,21 @@ impl HealthMonitor {
         self.books().changes_dropped += 1;
     }
 
+    /// An alert was raised.
+    pub fn alert_raised(&self) {
+        self.books().alerts.alerts += 1;
+    }
+
+    /// An alert has ended.
+    pub fn alert_ended(&self) {
+        self.books().alerts.ends += 1;
+    }
+
+    /// The bus or the webhook did not get so many messages about alerts.
+    pub fn alerts_undelivered(&self, number: u64) {
+        self.books().alerts.undelivered += number;
+    }
+
     /// The media changed in one of our rooms.
     pub fn media_changed(&self) {
         self.books().media_changes += 1;
@@ -98,6 +113,23 @@ impl HealthMonitor {
                 books.errors_of_the_hour.add(now);
             }
         });
+    }
+
+    /// A reply was sent, so long after it was begun.
+    pub fn reply_took(&self, time: Duration) {
+        self.books().reply_times.add(time);
+    }
+
+    /// How long the replies took that were sent after the first `seen` of all, oldest first, and how many
+    /// were sent in all. Of many only the latest are kept.
+    pub fn reply_times_since(&self, seen: u64) -> (Vec<Duration>, u64) {
+        let books = self.books();
+        (books.reply_times.since(seen), books.reply_times.total())
+    }
+
+    /// A provider told what a call has cost.
+    pub fn tokens(&self, prompt: u64, completion: u64) {
+        self.books().tokens.add(prompt, completion);
     }
 
     /// These providers are configured from now on, in this order; those that were before keep their

@@ -6,10 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::component::{Component, ComponentSet};
-use super::ledger::{Ledger, LineCounts, ReasonCounts};
+use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::state::{ProviderStatus, State};
 use crate::clock::Moment;
 use crate::names::ProviderName;
+use crate::outcome::Reason;
 
 /// Health at one moment: all of it was true together.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub ledger: Ledger,
     /// What became of the lines that were handed over.
     pub lines: LineCounts,
+    /// What the providers read and wrote, as far as they told.
+    pub tokens: TokenCounts,
     /// Messages that began no reply, by reason.
     pub ignored: ReasonCounts,
     /// Events that could not be read, by what is wrong with them.
@@ -62,13 +65,31 @@ pub struct Snapshot {
     pub paused: Vec<String>,
     /// Changes of what plays or who is there that found no room in their queue.
     pub changes_dropped: u64,
+    /// Alerts, and what became of them.
+    pub alerts: AlertCounts,
 }
 
 impl Snapshot {
+    /// How many messages and replies ended in silence for reasons of a kind.
+    pub fn silences(&self, is_of_kind: impl Fn(Reason) -> bool) -> u64 {
+        self.ignored.of(&is_of_kind) + self.ledger.silenced.of(&is_of_kind)
+    }
+
     /// How many providers have this status.
     pub fn providers_with(&self, status: ProviderStatus) -> usize {
         self.providers.iter().filter(|provider| provider.status == status).count()
     }
+}
+
+/// Alerts since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AlertCounts {
+    /// A worse state had held.
+    pub alerts: u64,
+    /// It had been left for as long.
+    pub ends: u64,
+    /// Messages about either that the bus or the webhook did not get.
+    pub undelivered: u64,
 }
 
 /// A provider and how its latest completed attempt ended.

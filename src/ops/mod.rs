@@ -2,5 +2,6 @@
 
 pub mod commands;
 mod document;
+pub mod figures;
 pub mod http;
 pub mod systemd;

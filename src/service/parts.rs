@@ -16,9 +16,12 @@ use crate::config::Config;
 use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::lifecycle::control::{self, Control, Listeners};
 use crate::llm::ProvidersView;
+use crate::metrics::Metrics;
 use crate::ops::commands::{Commands, Pauses};
+use crate::ops::figures::Figures;
 use crate::ops::http::HttpState;
 use crate::settings::{InForce, SettingsHandle};
 use crate::shutdown::Shutdown;
@@ -35,6 +38,7 @@ pub(super) struct Common {
     pub identity: Arc<Identity>,
     pub clock: Clock,
     pub health: HealthMonitor,
+    pub metrics: Metrics,
     pub bus: Bus,
     pub shutdown: Shutdown,
 }
@@ -66,7 +70,12 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
 }
 
 /// What the HTTP pages are made of.
-pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>) -> HttpState {
+pub(super) fn http_state(
+    common: &Common,
+    figures: Figures,
+    history: History,
+    ready: watch::Receiver<bool>,
+) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, shutdown, .. } = common;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
@@ -75,10 +84,13 @@ pub(super) fn http_state(common: &Common, ready: watch::Receiver<bool>) -> HttpS
         in_force: in_force.clone(),
         contexts: contexts.clone(),
         health: health.clone(),
+        history,
         clock: *clock,
         ready,
         stopping: shutdown.stop_taking.clone(),
         health_path: config.metrics.health_path.clone(),
+        metrics_path: config.metrics.metrics_path.clone(),
+        figures,
         token: config.metrics.token.clone(),
         own_hosts: own_hosts.into_iter().flatten().collect(),
     }
@@ -92,8 +104,9 @@ pub(super) fn commands(
     decider: DeciderHandle,
     pauses: Pauses,
     providers: ProvidersView,
+    metrics_endpoint: Option<String>,
 ) -> Task {
-    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
+    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
     let mut subjects = vec![subjects::LLM_COMMAND.to_owned(), subjects::command(&identity.service)];
     subjects.dedup();
     let subscriptions = subjects
@@ -108,6 +121,7 @@ pub(super) fn commands(
         pauses,
         providers,
         contexts: contexts.clone(),
+        metrics_endpoint,
         health: health.clone(),
         bus: bus.clone(),
         clock: *clock,

@@ -12,7 +12,6 @@ pub(super) fn as_started(new: Config, started: &Config) -> Config {
         logging: started.logging.clone(),
         limits: started.limits.clone(),
         history: started.history.clone(),
-        alerts: started.alerts.clone(),
         templates: started.templates.clone(),
         metrics: started.metrics.clone(),
         group_restart: started.group_restart.clone(),

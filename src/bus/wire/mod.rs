@@ -3,6 +3,7 @@
 //! What we publish is built whole, keys in a fixed order, keys without a value left out. What we
 //! read may be anything: a field of another kind than expected counts as absent.
 
+mod alert;
 mod announce;
 mod base;
 mod beat;
@@ -16,6 +17,7 @@ mod receive_tests;
 #[cfg(test)]
 mod tests;
 
+pub use alert::{Alert, AlertEvent};
 pub use announce::{About, Endpoint, Endpoints, Model, Occasion, discovery, startup};
 pub use base::Identity;
 pub(crate) use base::rounded;

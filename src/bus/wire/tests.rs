@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::Moment;
-use crate::health::{Component, HealthMonitor, LinkHealth, PausedRoom, ProviderStatus, Snapshot};
+use crate::health::{Component, HealthMonitor, LinkHealth, PausedRoom, ProviderStatus, Snapshot, State};
 use crate::names::{ProviderName, RoomName};
 use crate::outcome::{Reason, ReplyOutcome};
 
@@ -108,8 +108,9 @@ fn req_006_an_announcement_after_an_outage_says_how_long_it_was() {
     assert_golden(&discovery(&identity(), &nowhere(), now(), occasion), golden!("discovery_link_back.json"));
     let mut elsewhere = about();
     let host = Some("bot.example.org".to_owned());
+    let endpoint = |path: &str| Endpoint { host: host.clone(), port: 80, path: path.to_owned() };
     elsewhere.endpoints =
-        Some(Endpoints { health: Endpoint { host, port: 80, path: "/health".to_owned() }, metrics: None });
+        Some(Endpoints { health: endpoint("/health"), metrics: Some(endpoint("/metrics")) });
     assert_golden(&startup(&identity(), &elsewhere, now(), occasion), golden!("startup_link_back.json"));
 }
 
@@ -231,6 +232,30 @@ fn a_line_is_asked_for_in_the_room_as_configured() {
     let line = "Kick \"first\", ask later.";
     let request = "0b54f8c1-96a5-4f0e-8f55-3a8e4a1d2c3b";
     assert_golden(&say(&identity(), &room("MovieNight"), line, request, now()), golden!("say.json"));
+}
+
+#[test]
+fn an_alert_and_its_end_have_every_key_in_its_place() {
+    let alert = Alert {
+        event: AlertEvent::Alert,
+        health: State::Failing,
+        previous: Some(State::Degraded),
+        reason: "all LLM providers exhausted".to_owned(),
+        since: after(Duration::from_secs(1)).wall,
+        held: Duration::from_micros(60_249_600),
+    };
+    assert_golden(&alert.to_bytes(&identity(), now()), golden!("alert.json"));
+    let from_the_start = Alert { previous: None, ..alert.clone() };
+    assert!(read(&from_the_start.to_bytes(&identity(), now())).get("previous").is_none());
+    let end = Alert {
+        event: AlertEvent::AlertEnd,
+        health: State::Healthy,
+        previous: Some(State::Failing),
+        reason: "no longer: all LLM providers exhausted".to_owned(),
+        held: Duration::from_secs(720),
+        ..alert
+    };
+    assert_golden(&end.to_bytes(&identity(), now()), golden!("alert_end.json"));
 }
 
 /// Three providers, long names, all that can be watched, and counters of a very long run.

@@ -21,6 +21,11 @@ impl UserTokens {
         self.tokens.get(user).copied().unwrap_or_default()
     }
 
+    /// What the user has spent who spent most.
+    pub fn most(&self) -> u64 {
+        self.tokens.values().copied().max().unwrap_or_default()
+    }
+
     /// Replaces a part of what a user has spent.
     pub fn change(&mut self, user: &Username, less: u64, more: u64) {
         if !self.tokens.contains_key(user) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 
 use super::show;
-use super::table::Row;
 use crate::cli::terminal::visible;
+use crate::group::Row;
 
 /// Another page, with lines cut at its edge; and back to the first one.
 const ENTER: &str = "\x1b[?1049h\x1b[?7l\x1b[?25l";
@@ -124,7 +124,7 @@ impl Lines {
 mod tests {
     use super::*;
     use crate::bus::wire::ServiceReport;
-    use crate::cli::watch::table::Standing;
+    use crate::group::Standing;
 
     fn row(service: &str, standing: Standing) -> Row {
         Row {

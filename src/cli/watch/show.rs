@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::table::{Row, Verdict};
 use crate::bus::wire::rounded;
 use crate::cli::terminal::visible;
 use crate::clock::{Moment, iso};
+use crate::group::{Row, Verdict};
 
 /// So many characters of an instance's id tell it from others.
 const ID_CHARACTERS: usize = 8;
@@ -133,7 +133,7 @@ fn age(age: Duration) -> String {
 mod tests {
     use super::*;
     use crate::bus::wire::ServiceReport;
-    use crate::cli::watch::table::Standing;
+    use crate::group::Standing;
 
     fn row(body: Value) -> Row {
         Row {

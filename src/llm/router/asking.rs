@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use crate::chat::spend::{Call, estimated_tokens};
+use crate::chat::spend::{Call, Usage, estimated_tokens};
 use crate::config::ProviderConfig;
 use crate::llm::attempt::Attempt;
 use crate::llm::charge::usage;
@@ -142,7 +142,11 @@ impl Inner {
             let seconds = attempt.call.timeout.as_secs_f64();
             Outcome::from(Failure::new(Kind::Timeout, &format!("no whole answer within {seconds:.1} s")))
         });
-        open_call.settle(usage(&outcome.result));
+        let usage = usage(&outcome.result);
+        if let Usage::Known { prompt, completion } = usage {
+            self.health.tokens(prompt, completion);
+        }
+        open_call.settle(usage);
         let latency = self.clock.now().elapsed.saturating_sub(began);
         self.record(latency, attempt, endpoint, &outcome);
         let Completion { text, tokens, cut_by_token_limit } = outcome.result?;

@@ -6,12 +6,16 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
-use super::HttpState;
+use super::{HttpState, metrics};
 use crate::health::State as HealthState;
 use crate::ops::document;
 
-/// The snapshot, 503 when failing; anything else is not found.
+/// The pages whose paths are the operator's: the metrics, and the snapshot, 503 when failing. Anything else
+/// is not found.
 pub(super) async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
+    if uri.path() == state.metrics_path {
+        return metrics::page(&state).await;
+    }
     if uri.path() != state.health_path {
         return (StatusCode::NOT_FOUND, "not found\n").into_response();
     }

@@ -2,6 +2,8 @@
 
 mod guard;
 mod health;
+mod history;
+mod metrics;
 mod probes;
 mod server;
 
@@ -14,15 +16,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::document::Facts;
+use super::figures::Figures;
 use crate::bus::wire::Identity;
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
 use crate::health::HealthMonitor;
+use crate::history::History;
 use crate::settings::InForce;
 use guard::Guard;
 
 /// All that the pages are made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpState {
     /// Who we are.
     pub identity: Identity,
@@ -32,6 +36,8 @@ pub struct HttpState {
     pub contexts: ContextLog,
     /// How we are.
     pub health: HealthMonitor,
+    /// How we were.
+    pub history: History,
     /// When it is.
     pub clock: Clock,
     /// Whether we have announced ourselves and beat.
@@ -40,6 +46,10 @@ pub struct HttpState {
     pub stopping: CancellationToken,
     /// The path of the snapshot, with its leading slash.
     pub health_path: String,
+    /// The path of the metrics, with its leading slash.
+    pub metrics_path: String,
+    /// What they are.
+    pub figures: Figures,
     /// When there is one, every request must bear it.
     pub token: Option<SecretString>,
     /// Under which hosts, besides those that are loopback by name or address, we may be asked
@@ -63,10 +73,11 @@ pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationTo
 fn router(state: HttpState, on_loopback: bool) -> Router {
     let own_hosts = on_loopback.then(|| state.own_hosts.clone());
     let guard = Arc::new(Guard { own_hosts, token: state.token.clone() });
-    // The path of the snapshot is the operator's to choose, so it is compared, not routed.
+    // The paths of snapshot and metrics are the operator's to choose, so they are compared, not routed.
     Router::new()
         .route("/livez", routing::get(probes::live))
         .route("/readyz", routing::get(probes::ready))
+        .route("/api/history", routing::get(history::page))
         .fallback(health::page)
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(Arc::new(state))

@@ -19,7 +19,9 @@ use crate::clock::{Clock, Moment};
 use crate::config::testing;
 use crate::context_log::ContextLog;
 use crate::health::{Component, HealthMonitor, LinkHealth, ProviderStatus};
+use crate::history::History;
 use crate::names::{ProviderName, Username};
+use crate::ops::figures::testing::figures;
 use crate::outcome::{Reason, ReplyOutcome};
 use crate::settings::InForce;
 
@@ -53,6 +55,7 @@ async fn server_with(host: &str, change: impl FnOnce(&mut HttpState)) -> Server 
     health.link(clock.now(), LinkHealth::Up);
     let (ready, is_ready) = watch::channel(true);
     let stopping = CancellationToken::new();
+    let in_force = in_force();
     let mut state = HttpState {
         identity: Identity {
             service: "llm".to_owned(),
@@ -61,13 +64,16 @@ async fn server_with(host: &str, change: impl FnOnce(&mut HttpState)) -> Server 
             instance_id: "7f9c24e8".to_owned(),
             started: clock.now(),
         },
-        in_force: in_force(),
+        figures: figures(in_force.clone(), health.clone(), clock),
+        in_force,
         contexts: ContextLog::default(),
         health: health.clone(),
+        history: History::off(),
         clock,
         ready: is_ready,
         stopping: stopping.clone(),
         health_path: "/health".to_owned(),
+        metrics_path: "/metrics".to_owned(),
         token: None,
         own_hosts: vec!["bot.example.org".to_owned()],
     };

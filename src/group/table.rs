@@ -6,6 +6,8 @@ use crate::bus::subjects::Sign;
 use crate::bus::wire::ServiceReport;
 use crate::health::{State, cut};
 
+/// After so many seconds without a beat a service that has beaten is silent, if nobody says otherwise.
+pub const SILENT_AFTER_SECONDS: u64 = 30;
 /// The most instances that are kept. Of more the newest are left out, until one has ended.
 const MOST_INSTANCES: usize = 200;
 /// The longest name of a service that is kept, in bytes.

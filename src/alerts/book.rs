@@ -1,0 +1,158 @@
+//! When a state is worth a message. No I/O: time is an argument.
+//!
+//! There are two worse states, degraded and failing, and each is watched by itself. One holds while we are
+//! in it or in a worse one.
+//!
+//! - One that has held for `hold` is told: `alert`. What is shorter is not told.
+//! - A told one that has been left for `hold` is over: `alert_end`, which says what we are now. What is
+//!   shorter leaves the alert open.
+//! - Where both have held at once, as after a leap from healthy to failing, only the worse one is told. The
+//!   lesser one is covered by it: it is neither told when we get better by one step, nor when it ends.
+//! - Where degraded was told before, failing that holds is told too, as a second alert. Each has its own end,
+//!   unless both are left at once: then there is one, for the worse.
+//!
+//! So there is exactly one message when it gets worse than was told, and each is followed by one end, or
+//! shares that of a worse one.
+
+use std::time::Duration;
+
+use crate::bus::wire::{Alert, AlertEvent};
+use crate::clock::Moment;
+use crate::health::{State, Transition};
+
+/// What was told of our state, and what may have to be told next.
+#[derive(Debug)]
+pub struct AlertBook {
+    state: State,
+    reason: String,
+    /// From the lesser to the worse.
+    watched: [Watched; 2],
+}
+
+/// A worse state.
+#[derive(Debug)]
+struct Watched {
+    state: State,
+    trouble: Option<Trouble>,
+}
+
+/// A time in which we are in a worse state.
+#[derive(Debug)]
+struct Trouble {
+    began: Moment,
+    previous: Option<State>,
+    reason: String,
+    /// When it was left, if it has held; else it is forgotten then.
+    left: Option<Moment>,
+    has_held: bool,
+    /// Whether it was told, and not covered by a worse one.
+    was_told: bool,
+}
+
+impl AlertBook {
+    /// Begins in a state, of which nothing has been told.
+    pub fn new(now: Moment, state: State, reason: &str) -> Self {
+        let watched = [State::Degraded, State::Failing].map(|worse| Watched { state: worse, trouble: None });
+        let mut book = Self { state, reason: reason.to_owned(), watched };
+        book.enter(now, state, None, reason);
+        book
+    }
+
+    /// The state that we are in, as far as was heard.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Our state has changed. Gives what was due until then.
+    pub fn hear(&mut self, at: Moment, change: &Transition, hold: Duration) -> Option<Alert> {
+        let due = self.due(at, hold);
+        self.enter(at, change.to, Some(self.state), &change.reason);
+        self.state = change.to;
+        self.reason.clone_from(&change.reason);
+        due
+    }
+
+    fn enter(&mut self, at: Moment, state: State, previous: Option<State>, reason: &str) {
+        for watched in &mut self.watched {
+            let holds = state >= watched.state;
+            match &mut watched.trouble {
+                None if holds => {
+                    let reason = reason.to_owned();
+                    watched.trouble = Some(Trouble {
+                        began: at,
+                        previous,
+                        reason,
+                        left: None,
+                        has_held: false,
+                        was_told: false,
+                    });
+                }
+                Some(trouble) if holds => {
+                    trouble.left = None;
+                    if state == watched.state {
+                        reason.clone_into(&mut trouble.reason);
+                    }
+                }
+                Some(trouble) if trouble.has_held => _ = trouble.left.get_or_insert(at),
+                _ => watched.trouble = None,
+            }
+        }
+    }
+
+    /// What is to be told now. A worse state has to hold for `hold`, and its absence too.
+    pub fn due(&mut self, now: Moment, hold: Duration) -> Option<Alert> {
+        self.raise(now, hold).or_else(|| self.end(now, hold))
+    }
+
+    fn raise(&mut self, now: Moment, hold: Duration) -> Option<Alert> {
+        let mut worst = None;
+        for Watched { state, trouble } in &mut self.watched {
+            let due = trouble.as_mut().filter(|trouble| !trouble.has_held && trouble.held(now) >= hold);
+            if let Some(trouble) = due {
+                trouble.has_held = true;
+                worst = Some((*state, trouble));
+            }
+        }
+        let (state, trouble) = worst?;
+        trouble.was_told = true;
+        Some(Alert {
+            event: AlertEvent::Alert,
+            health: state,
+            previous: trouble.previous,
+            reason: trouble.reason.clone(),
+            since: trouble.began.wall,
+            held: trouble.held(now),
+        })
+    }
+
+    fn end(&mut self, now: Moment, hold: Duration) -> Option<Alert> {
+        let mut worst = None;
+        for Watched { state, trouble } in &mut self.watched {
+            let is_over = |trouble: &mut Trouble| {
+                trouble.left.is_some_and(|left| now.elapsed.saturating_sub(left.elapsed) >= hold)
+            };
+            if let Some(trouble) = trouble.take_if(is_over).filter(|trouble| trouble.was_told) {
+                worst = Some((*state, trouble));
+            }
+        }
+        let (state, trouble) = worst?;
+        let left = trouble.left?;
+        Some(Alert {
+            event: AlertEvent::AlertEnd,
+            health: self.state,
+            previous: Some(state),
+            reason: self.reason.clone(),
+            since: left.wall,
+            held: trouble.held(left),
+        })
+    }
+}
+
+impl Trouble {
+    fn held(&self, until: Moment) -> Duration {
+        until.elapsed.saturating_sub(self.began.elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

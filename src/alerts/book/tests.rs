@@ -1,0 +1,241 @@
+use chrono::DateTime;
+use proptest::prelude::*;
+
+use super::State::{Degraded, Failing, Healthy};
+use super::*;
+
+fn at(seconds: u64) -> Moment {
+    let elapsed = Duration::from_secs(seconds);
+    Moment { elapsed, wall: DateTime::UNIX_EPOCH + elapsed }
+}
+
+fn change(from: State, to: State) -> Transition {
+    Transition { from, to, reason: format!("why {}", to.as_str()), held: Duration::ZERO }
+}
+
+/// What is told within so many seconds when the state changes like this, beginning healthy, looked at each
+/// second; as "second: what".
+fn told(hold: u64, changes: &[(u64, State)], seconds: u64) -> Vec<String> {
+    let hold = Duration::from_secs(hold);
+    let mut book = AlertBook::new(at(0), Healthy, "");
+    let mut told = Vec::new();
+    for second in 0..=seconds {
+        let mut alerts = Vec::new();
+        for (_, to) in changes.iter().filter(|(at, _)| *at == second) {
+            alerts.extend(book.hear(at(second), &change(book.state(), *to), hold));
+        }
+        alerts.extend(book.due(at(second), hold));
+        told.extend(alerts.iter().map(|alert| {
+            let (health, previous) = (alert.health.as_str(), alert.previous.map_or("?", State::as_str));
+            match alert.event {
+                AlertEvent::Alert => format!("{second}: {health}"),
+                AlertEvent::AlertEnd => format!("{second}: end of {previous}, now {health}"),
+            }
+        }));
+    }
+    told
+}
+
+#[test]
+fn what_holds_is_told_once_and_its_end_once() {
+    let table: [(&str, u64, &[(u64, State)], &[&str]); 16] = [
+        ("nothing happens", 60, &[], &[]),
+        (
+            "failing",
+            60,
+            &[(10, Failing), (100, Healthy)],
+            &["70: failing", "160: end of failing, now healthy"],
+        ),
+        (
+            "degraded",
+            60,
+            &[(10, Degraded), (100, Healthy)],
+            &["70: degraded", "160: end of degraded, now healthy"],
+        ),
+        ("too short", 60, &[(10, Failing), (69, Healthy)], &[]),
+        (
+            "just long enough",
+            60,
+            &[(10, Failing), (70, Healthy)],
+            &["70: failing", "130: end of failing, now healthy"],
+        ),
+        (
+            "flapping opens nothing",
+            60,
+            &[(10, Failing), (50, Healthy), (60, Failing), (100, Healthy), (110, Degraded), (150, Healthy)],
+            &[],
+        ),
+        (
+            "flapping closes nothing",
+            60,
+            &[(10, Failing), (80, Healthy), (120, Failing), (130, Healthy), (180, Degraded), (185, Healthy)],
+            &["70: failing", "190: end of failing, now healthy"],
+        ),
+        (
+            "a lesser state opens no other",
+            60,
+            &[(10, Failing), (100, Degraded), (300, Healthy)],
+            &["70: failing", "160: end of failing, now degraded"],
+        ),
+        (
+            "a lesser state that is short too",
+            60,
+            &[(10, Failing), (100, Degraded), (110, Healthy)],
+            &["70: failing", "160: end of failing, now healthy"],
+        ),
+        (
+            "it gets worse than was told, and better by steps",
+            60,
+            &[(10, Degraded), (100, Failing), (200, Degraded), (300, Healthy)],
+            &[
+                "70: degraded",
+                "160: failing",
+                "260: end of failing, now degraded",
+                "360: end of degraded, now healthy",
+            ],
+        ),
+        (
+            "it gets worse than was told, and well at once",
+            60,
+            &[(10, Degraded), (100, Failing), (200, Healthy)],
+            &["70: degraded", "160: failing", "260: end of failing, now healthy"],
+        ),
+        (
+            "worse for a moment",
+            60,
+            &[(10, Degraded), (60, Failing), (75, Degraded), (200, Healthy)],
+            &["70: degraded", "260: end of degraded, now healthy"],
+        ),
+        (
+            "failing again out of what a failing had left",
+            60,
+            &[(10, Failing), (100, Degraded), (200, Failing), (300, Healthy)],
+            &[
+                "70: failing",
+                "160: end of failing, now degraded",
+                "260: failing",
+                "360: end of failing, now healthy",
+            ],
+        ),
+        (
+            "degraded anew after all was well",
+            60,
+            &[(10, Failing), (100, Healthy), (165, Degraded)],
+            &["70: failing", "160: end of failing, now healthy", "225: degraded"],
+        ),
+        (
+            "at once",
+            0,
+            &[(10, Failing), (12, Degraded), (14, Healthy)],
+            &["10: failing", "12: end of failing, now degraded"],
+        ),
+        (
+            "at once, and gone within the same look",
+            0,
+            &[(10, Failing), (10, Healthy)],
+            &["10: failing", "10: end of failing, now healthy"],
+        ),
+    ];
+    for (name, hold, changes, expected) in table {
+        assert_eq!(told(hold, changes, 400), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_alert_says_since_when_and_why_and_its_end_how_long_it_was() {
+    let hold = Duration::from_secs(60);
+    let mut book = AlertBook::new(at(0), Healthy, "");
+    assert_eq!(book.hear(at(10), &change(Healthy, Degraded), hold), None);
+    assert_eq!(book.hear(at(20), &change(Degraded, Failing), hold), None);
+    let degraded = book.due(at(71), hold).expect("degraded or worse has held");
+    assert_eq!((degraded.health, degraded.previous), (Degraded, Some(Healthy)));
+    assert_eq!((&*degraded.reason, degraded.since), ("why degraded", at(10).wall));
+    let alert = book.due(at(85), hold).expect("an alert");
+    assert_eq!(
+        alert,
+        Alert {
+            event: AlertEvent::Alert,
+            health: Failing,
+            previous: Some(Degraded),
+            reason: "why failing".to_owned(),
+            since: at(20).wall,
+            held: Duration::from_secs(65),
+        }
+    );
+    assert_eq!(book.hear(at(100), &change(Failing, Healthy), hold), None);
+    let end = book.due(at(170), hold).expect("an end");
+    assert_eq!(
+        end,
+        Alert {
+            event: AlertEvent::AlertEnd,
+            health: Healthy,
+            previous: Some(Failing),
+            reason: "why healthy".to_owned(),
+            since: at(100).wall,
+            held: Duration::from_secs(80),
+        }
+    );
+}
+
+#[test]
+fn the_state_at_the_start_is_told_when_it_holds_and_has_none_before_it() {
+    let hold = Duration::from_secs(60);
+    let mut book = AlertBook::new(at(0), Failing, "NATS disconnected");
+    assert_eq!(book.due(at(59), hold), None);
+    let alert = book.due(at(60), hold).expect("an alert");
+    assert_eq!((alert.health, alert.previous, &*alert.reason), (Failing, None, "NATS disconnected"));
+    let mut book = AlertBook::new(at(0), Failing, "NATS disconnected");
+    assert_eq!(book.hear(at(1), &change(Failing, Healthy), hold), None);
+    assert_eq!(book.due(at(1_000), hold), None, "a usual start is no alert");
+}
+
+proptest! {
+    #[test]
+    fn alerts_and_ends_fit_together(
+        hold in 0_u64..20,
+        steps in proptest::collection::vec((0_u64..30, prop_oneof![Just(Healthy), Just(Degraded), Just(Failing)]), 0..40)
+    ) {
+        let hold = Duration::from_secs(hold);
+        let mut book = AlertBook::new(at(0), Healthy, "");
+        let (mut now, mut open) = (0, Vec::new());
+        for (wait, to) in steps {
+            now += wait;
+            let mut alerts = Vec::new();
+            if to != book.state() {
+                alerts.extend(book.hear(at(now), &change(book.state(), to), hold));
+            }
+            alerts.extend(book.due(at(now), hold));
+            for alert in alerts {
+                prop_assert!(alert.held >= hold);
+                match alert.event {
+                    AlertEvent::Alert => {
+                        prop_assert!(open.iter().all(|state| *state < alert.health), "no lesser, and none twice");
+                        open.push(alert.health);
+                    }
+                    AlertEvent::AlertEnd => {
+                        let ended = alert.previous.expect("an end names what has ended");
+                        prop_assert_eq!(open.last(), Some(&ended));
+                        prop_assert!(alert.health < ended);
+                        open.pop();
+                        // Both may have been left, told together.
+                        open.retain(|state| book.is_open(*state));
+                    }
+                }
+            }
+        }
+        // What is left alone long enough is over.
+        let last = at(now + 1_000);
+        if book.state() != Healthy {
+            book.hear(last, &change(book.state(), Healthy), hold);
+        }
+        book.due(at(now + 2_000), hold);
+        prop_assert!(![Degraded, Failing].into_iter().any(|state| book.is_open(state)));
+    }
+}
+
+impl AlertBook {
+    fn is_open(&self, state: State) -> bool {
+        let watched = self.watched.iter().find(|watched| watched.state == state);
+        watched.and_then(|watched| watched.trouble.as_ref()).is_some_and(|trouble| trouble.was_told)
+    }
+}

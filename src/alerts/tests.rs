@@ -1,0 +1,114 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::*;
+use crate::bus::link::LinkKeeper;
+use crate::chat::rules::Rules;
+use crate::config::testing::config;
+use crate::health::{Component, LinkHealth, ProviderStatus, State};
+use crate::names::ProviderName;
+
+struct Bench {
+    settings: watch::Sender<Arc<Rules>>,
+    alerts: Alerts,
+    told: Receiver<Arc<Alert>>,
+    health: HealthMonitor,
+    clock: Clock,
+    _keeper: LinkKeeper,
+}
+
+fn rules(alerts: Value) -> Arc<Rules> {
+    Rules::new(Arc::new(config(json!({ "alerts": alerts }))))
+}
+
+fn bench(alerts: Value) -> Bench {
+    let clock = Clock::start();
+    let health = HealthMonitor::new(clock.now(), [ProviderName::new("local")], []);
+    health.link(clock.now(), LinkHealth::Up);
+    let (settings, in_force) = watch::channel(rules(alerts));
+    let nats = in_force.borrow().config().nats.clone();
+    let (keeper, bus) = LinkKeeper::new(nats, "llm", clock, health.clone());
+    let identity = Arc::new(Identity {
+        service: "llm".to_owned(),
+        version: "1.2.3".to_owned(),
+        hostname: "vera".to_owned(),
+        instance_id: "one".to_owned(),
+        started: clock.now(),
+    });
+    let alerts = Alerts::new(AlertParts { identity, in_force, bus, health: health.clone(), clock });
+    let told = alerts.tellers.subscribe();
+    Bench { settings, alerts, told, health, clock, _keeper: keeper }
+}
+
+impl Bench {
+    fn robot(&self, trouble: Option<&str>) {
+        let trouble = trouble.map(str::to_owned);
+        self.health.condition(self.clock.now(), Component::Robot, "here", trouble, None);
+    }
+
+    /// What was told since the last time.
+    fn told(&mut self) -> Vec<(AlertEvent, State)> {
+        self.alerts.look();
+        std::iter::from_fn(|| self.told.try_recv().ok()).map(|alert| (alert.event, alert.health)).collect()
+    }
+}
+
+#[test]
+fn each_change_between_two_looks_is_heard_and_counted() {
+    let mut bench = bench(json!({ "hold_seconds": 0 }));
+    assert_eq!(bench.told(), [], "the start is over before anybody looked, and nothing is wrong");
+    bench.robot(Some("gone"));
+    bench.robot(None);
+    bench.robot(Some("gone"));
+    let degraded = (AlertEvent::Alert, State::Degraded);
+    assert_eq!(bench.told(), [degraded, (AlertEvent::AlertEnd, State::Healthy), degraded]);
+    assert_eq!(bench.told(), []);
+    let counts = bench.health.snapshot(bench.clock.now()).alerts;
+    assert_eq!((counts.alerts, counts.ends, counts.undelivered), (2, 1, 0));
+}
+
+#[test]
+fn switched_off_nothing_is_told_and_switched_on_what_still_is_wrong() {
+    let mut bench = bench(json!({ "enabled": false, "hold_seconds": 0 }));
+    bench.robot(Some("gone"));
+    assert_eq!(bench.told(), []);
+    bench.settings.send_replace(rules(json!({ "hold_seconds": 3600 })));
+    assert_eq!(bench.told(), [], "it has not held so long");
+    bench.settings.send_replace(rules(json!({ "hold_seconds": 0 })));
+    assert_eq!(bench.told(), [(AlertEvent::Alert, State::Degraded)]);
+}
+
+#[test]
+fn after_more_news_than_is_kept_the_present_state_counts() {
+    let mut bench = bench(json!({ "hold_seconds": 0 }));
+    bench.robot(Some("gone"));
+    for number in 0..1_000 {
+        let status = if number % 2 == 0 { ProviderStatus::Ok } else { ProviderStatus::Failed };
+        bench.health.provider_status(bench.clock.now(), &ProviderName::new("local"), status);
+    }
+    let told = bench.told();
+    assert_eq!(told.last(), Some(&(AlertEvent::Alert, State::Degraded)), "{told:?}");
+    bench.robot(None);
+    bench.health.provider_status(bench.clock.now(), &ProviderName::new("local"), ProviderStatus::Ok);
+    assert_eq!(bench.told().last(), Some(&(AlertEvent::AlertEnd, State::Healthy)));
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded_and_the_oldest_are_dropped_and_counted() {
+    let mut bench = bench(json!({ "hold_seconds": 0 }));
+    let alerts = bench.alerts.tellers.subscribe();
+    let mut waiting = Waiting { alerts, health: bench.health.clone(), place: "a test" };
+    for _ in 0..WAITING {
+        bench.robot(Some("gone"));
+        bench.robot(None);
+    }
+    bench.alerts.look();
+    let mut kept = Vec::new();
+    for _ in 0..WAITING {
+        kept.push(waiting.next().await.event);
+    }
+    assert_eq!(kept.last(), Some(&AlertEvent::AlertEnd));
+    assert_eq!(bench.health.snapshot(bench.clock.now()).alerts.undelivered, WAITING as u64);
+}

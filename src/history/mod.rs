@@ -1,0 +1,104 @@
+//! The history: how the service was in the last days, in one file, without another server.
+//!
+//! The recorder looks at health once a second and makes minutes of it; one writer keeps them, on a thread that
+//! may block. Between them is a queue that the recorder never waits for. Whoever reads opens the file for
+//! itself. Nothing that happens to the file costs the service anything but its history.
+
+mod book;
+pub mod minute;
+mod reader;
+mod recorder;
+mod steps;
+pub mod store;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::health::HealthMonitor;
+pub use reader::{NoHistory, Reader};
+pub use recorder::Recorder;
+pub use steps::Range;
+use store::Store;
+pub use writer::Writer;
+
+/// What may wait to be written; with more than that nothing keeps up anyway.
+const WAITING: usize = 256;
+
+/// Shows the history, and how well it is kept. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct History {
+    reader: Option<Reader>,
+    losses: Arc<Losses>,
+}
+
+/// What went wrong since the start.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Writes that failed.
+    failures: AtomicU64,
+    /// What was not kept because too much waited.
+    lost: AtomicU64,
+}
+
+impl History {
+    /// No history is kept.
+    pub fn off() -> Self {
+        Self { reader: None, losses: Arc::default() }
+    }
+
+    /// The history of the service that has just started, and what keeps it; nothing does when the
+    /// configuration doesn't want any.
+    pub fn new(
+        settings: &config::History,
+        state_dir: &Path,
+        clock: Clock,
+        health: &HealthMonitor,
+    ) -> (Self, Option<(Recorder, Writer)>) {
+        if !settings.enabled {
+            return (Self::off(), None);
+        }
+        let path = state_dir.join(&settings.file);
+        let losses = Arc::new(Losses::default());
+        let (entries, waiting) = mpsc::channel(WAITING);
+        let store =
+            Store::new(path.clone(), settings.retention, settings.max_mib.saturating_mul(1024 * 1024));
+        let recorder = Recorder::new(clock, health.clone(), entries, losses.clone());
+        let writer = Writer::new(clock, health.clone(), store, waiting, losses.clone());
+        (Self { reader: Some(Reader::new(path)), losses }, Some((recorder, writer)))
+    }
+
+    /// What there is of this range, which ends now, as `/api/history` shows it: a text of JSON.
+    ///
+    /// # Errors
+    /// When none is kept, or it can't be read.
+    pub async fn document(&self, clock: Clock, range: Range) -> Result<String, NoHistory> {
+        match &self.reader {
+            Some(reader) => reader.document(clock.now().wall, range).await,
+            None => Err(NoHistory::Off),
+        }
+    }
+
+    /// Whether any is kept.
+    pub fn is_kept(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// How many writes failed since the start.
+    pub fn write_failures(&self) -> u64 {
+        self.losses.failures.load(Ordering::Relaxed)
+    }
+
+    /// How much was not kept since the start because too much waited.
+    pub fn lost(&self) -> u64 {
+        self.losses.lost.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! Looking into the history's file, on a connection of its own that can't write.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OpenFlags, Row, params};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::minute::{Figures, Latency};
+use super::steps::{Range, Step, Steps};
+use super::store::VERSION;
+use crate::clock::iso;
+use crate::health::{State, TokenCounts};
+
+/// So many may look at once.
+const AT_ONCE: usize = 2;
+/// How long others may be waited for.
+const WAIT: Duration = Duration::from_secs(2);
+/// How long a look may take.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long SQLite may wait for a lock.
+const BUSY: Duration = Duration::from_millis(500);
+/// Of so many changes of a kind the latest are shown.
+const MOST_CHANGES: usize = 2_000;
+
+/// Why there is nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoHistory {
+    /// The configuration doesn't want any.
+    #[error("no history is kept: history.enabled is false")]
+    Off,
+    /// It can't be read now.
+    #[error("the history can't be read: {0}")]
+    Unreadable(String),
+}
+
+/// Looks into the file. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    path: PathBuf,
+    places: Arc<Semaphore>,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+struct Document {
+    range: &'static str,
+    from: String,
+    to: String,
+    step_seconds: i64,
+    /// The steps in which the service ran.
+    minutes: Vec<Step>,
+    transitions: Vec<Transition>,
+    providers: Vec<ProviderChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_at_start: Option<StateAtStart>,
+    providers_at_start: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Transition {
+    at: String,
+    from: String,
+    to: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ProviderChange {
+    at: String,
+    provider: String,
+    from: String,
+    to: String,
+}
+
+#[derive(Debug, Serialize)]
+struct StateAtStart {
+    state: String,
+}
+
+impl Reader {
+    /// Looks into this file. Nothing is opened yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// What there is of a range that ends now, as a text of JSON. Of more than 2,000 changes of a kind the
+    /// latest are shown.
+    ///
+    /// # Errors
+    /// When the file can't be read within two seconds, or two others are being answered for as long.
+    pub async fn document(&self, now: DateTime<Utc>, range: Range) -> Result<String, NoHistory> {
+        let unreadable = |why: String| NoHistory::Unreadable(why);
+        let place = timeout(WAIT, self.places.clone().acquire_owned())
+            .await
+            .map_err(|_| unreadable("others are being answered".to_owned()))?;
+        let path = self.path.clone();
+        let look = move || {
+            // Held to the end, even when nobody waits for it any more.
+            let _place = place;
+            let document = Look::begin(&path)?.document(now, range)?;
+            serde_json::to_string(&document).map_err(|error| error.to_string())
+        };
+        let looked = spawn_blocking(look).await.map_err(|error| unreadable(error.to_string()))?;
+        looked.map_err(unreadable)
+    }
+}
+
+/// One look, bounded in time.
+struct Look {
+    connection: Connection,
+    deadline: Instant,
+}
+
+impl Look {
+    fn begin(path: &Path) -> Result<Self, String> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(told)?;
+        connection.busy_timeout(BUSY).map_err(told)?;
+        let version: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(told)?;
+        if usize::try_from(version) != Ok(VERSION) {
+            return Err(format!("its file is of version {version}, not {VERSION}"));
+        }
+        Ok(Self { connection, deadline: Instant::now() + LOOK })
+    }
+
+    fn document(&self, now: DateTime<Utc>, range: Range) -> Result<Document, String> {
+        // All of it as it was at one moment.
+        self.connection.execute_batch("BEGIN").map_err(told)?;
+        let mut steps = Steps::of(range.step());
+        let from = steps.begin((now - range.length()).timestamp());
+        let to = now.timestamp();
+        self.minutes(&mut steps, from, to)?;
+        self.silences(&mut steps, from, to)?;
+        let begin = DateTime::<Utc>::from_timestamp(from, 0).unwrap_or_default();
+        let (from, to) = (begin.timestamp_millis(), now.timestamp_millis());
+        Ok(Document {
+            range: range.as_str(),
+            from: iso(begin),
+            to: iso(now),
+            step_seconds: range.step(),
+            minutes: steps.show(),
+            transitions: self.transitions(from, to)?,
+            providers: self.providers(from, to)?,
+            state_at_start: self.state_at(from)?,
+            providers_at_start: self.providers_at(from)?,
+        })
+    }
+
+    fn minutes(&self, steps: &mut Steps, from: i64, to: i64) -> Result<(), String> {
+        let sql = "SELECT at, state, ran, messages, replies, errors, prompt_tokens, completion_tokens,
+                   measured, p50, p90, p99 FROM minutes WHERE at >= ?1 AND at <= ?2 ORDER BY at, part";
+        self.each(sql, params![from, to], |row| {
+            let state: String = row.get(1)?;
+            let measured: Option<i64> = row.get(8)?;
+            let latency = match measured.map(unsigned).filter(|replies| *replies > 0) {
+                Some(replies) => {
+                    Some(Latency { replies, p50: row.get(9)?, p90: row.get(10)?, p99: row.get(11)? })
+                }
+                None => None,
+            };
+            let count = |column| row.get(column).map(unsigned);
+            let figures = Figures {
+                ran: Duration::from_millis(count(2)?),
+                messages: count(3)?,
+                replies: count(4)?,
+                errors: count(5)?,
+                silences: BTreeMap::new(),
+                latency,
+                tokens: TokenCounts { prompt: count(6)?, completion: count(7)? },
+            };
+            steps.add(row.get(0)?, state_named(&state), figures);
+            Ok(())
+        })
+    }
+
+    fn silences(&self, steps: &mut Steps, from: i64, to: i64) -> Result<(), String> {
+        let sql = "SELECT at, reason, count FROM silences WHERE at >= ?1 AND at <= ?2";
+        self.each(sql, params![from, to], |row| {
+            steps.silence(row.get(0)?, row.get_ref(1)?.as_str()?, unsigned(row.get(2)?));
+            Ok(())
+        })
+    }
+
+    fn transitions(&self, from: i64, to: i64) -> Result<Vec<Transition>, String> {
+        let sql = format!(
+            "SELECT at, state_before, state, reason FROM transitions WHERE at >= ?1 AND at <= ?2
+             ORDER BY at DESC, number DESC LIMIT {MOST_CHANGES}"
+        );
+        let mut transitions = Vec::new();
+        self.each(&sql, params![from, to], |row| {
+            let (from, to, reason) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            transitions.push(Transition { at: time(row)?, from, to, reason });
+            Ok(())
+        })?;
+        transitions.reverse();
+        Ok(transitions)
+    }
+
+    fn providers(&self, from: i64, to: i64) -> Result<Vec<ProviderChange>, String> {
+        let sql = format!(
+            "SELECT at, provider, status_before, status FROM providers WHERE at >= ?1 AND at <= ?2
+             ORDER BY at DESC, number DESC LIMIT {MOST_CHANGES}"
+        );
+        let mut changes = Vec::new();
+        self.each(&sql, params![from, to], |row| {
+            let (provider, from, to) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            changes.push(ProviderChange { at: time(row)?, provider, from, to });
+            Ok(())
+        })?;
+        changes.reverse();
+        Ok(changes)
+    }
+
+    /// The state that the latest change before a moment led to.
+    fn state_at(&self, moment: i64) -> Result<Option<StateAtStart>, String> {
+        let sql = "SELECT state FROM transitions WHERE at < ?1 ORDER BY at DESC, number DESC LIMIT 1";
+        let mut state = None;
+        self.each(sql, params![moment], |row| {
+            state = Some(StateAtStart { state: row.get(0)? });
+            Ok(())
+        })?;
+        Ok(state)
+    }
+
+    /// What the latest change of each provider before a moment led to.
+    fn providers_at(&self, moment: i64) -> Result<BTreeMap<String, String>, String> {
+        let sql = "SELECT provider, status FROM providers WHERE at < ?1 ORDER BY at, number";
+        let mut known = BTreeMap::new();
+        self.each(sql, params![moment], |row| {
+            known.insert(row.get(0)?, row.get(1)?);
+            Ok(())
+        })?;
+        Ok(known)
+    }
+
+    /// Goes through rows, as long as there is time.
+    fn each(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        mut take: impl FnMut(&Row<'_>) -> Result<(), rusqlite::Error>,
+    ) -> Result<(), String> {
+        let mut statement = self.connection.prepare(sql).map_err(told)?;
+        let mut rows = statement.query(parameters).map_err(told)?;
+        while let Some(row) = rows.next().map_err(told)? {
+            take(row).map_err(told)?;
+            if Instant::now() > self.deadline {
+                return Err(format!("it took more than {} s", LOOK.as_secs()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn told(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The time in the first column.
+fn time(row: &Row<'_>) -> Result<String, rusqlite::Error> {
+    row.get(0).map(|at| iso(DateTime::<Utc>::from_timestamp_millis(at).unwrap_or_default()))
+}
+
+/// A name that nobody knows counts as the worst.
+fn state_named(name: &str) -> State {
+    let states = [State::Healthy, State::Degraded, State::Failing];
+    states.into_iter().find(|state| state.as_str() == name).unwrap_or(State::Failing)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

@@ -1,0 +1,236 @@
+//! The file in trouble: broken, foreign, full, in the way, too old, too large.
+
+use std::collections::BTreeMap;
+
+use rusqlite::OpenFlags;
+use tempfile::TempDir;
+
+use super::schema::bring_up_to_date;
+use super::*;
+use crate::health::{State, TokenCounts, Transition};
+use crate::history::minute::Figures;
+
+/// A minute begins there.
+const BEGIN: i64 = 1_800_000_000;
+const DAY: i64 = 24 * 60 * 60;
+
+fn time(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(second, 0).expect("a time")
+}
+
+fn minute(at: i64, messages: u64) -> Entry {
+    let figures = Figures {
+        messages,
+        silences: BTreeMap::from([("no_trigger".to_owned(), messages), ("spam".to_owned(), 1)]),
+        tokens: TokenCounts { prompt: u64::MAX, completion: 0 },
+        ..Figures::default()
+    };
+    Entry::Minute(Minute { at, part: 1, state: State::Healthy, figures })
+}
+
+fn change(at: i64) -> Entry {
+    let transition = Transition {
+        from: State::Healthy,
+        to: State::Degraded,
+        reason: "test".to_owned(),
+        held: Duration::ZERO,
+    };
+    let at = crate::clock::Moment { elapsed: Duration::ZERO, wall: time(at) };
+    Entry::News(News { number: 1, at, change: Change::State(transition) })
+}
+
+fn store(folder: &TempDir) -> Store {
+    Store::new(folder.path().join("state/history.db"), Duration::from_secs(30 * 86_400), 50 << 20)
+}
+
+/// When the minutes were that stand in the file.
+fn minutes(store: &Store) -> Vec<i64> {
+    column(store, "SELECT at FROM minutes ORDER BY at")
+}
+
+fn column(store: &Store, sql: &str) -> Vec<i64> {
+    let connection =
+        Connection::open_with_flags(store.path(), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("a file");
+    let mut statement = connection.prepare(sql).expect("a query");
+    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+    rows.map(|row| row.expect("a row")).collect()
+}
+
+#[test]
+fn a_minute_that_grew_replaces_what_was_written_of_it() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    store.write(time(BEGIN), &[minute(BEGIN, 1), change(BEGIN)]).expect("written");
+    store.write(time(BEGIN), &[minute(BEGIN, 4), minute(BEGIN + 60, 2), change(BEGIN)]).expect("written");
+    assert_eq!(column(&store, "SELECT messages FROM minutes ORDER BY at"), [4, 2]);
+    assert_eq!(column(&store, "SELECT count FROM silences ORDER BY at, reason"), [4, 1, 2, 1]);
+    assert_eq!(column(&store, "SELECT at FROM transitions"), [BEGIN * 1_000]);
+    assert_eq!(column(&store, "SELECT prompt_tokens FROM minutes")[0], i64::MAX, "as much as it can hold");
+}
+
+#[test]
+fn a_file_that_is_broken_or_not_ours_is_set_aside_with_all_that_belongs_to_it() {
+    let other = |version: &str| {
+        let folder = TempDir::new().expect("a folder");
+        let path = folder.path().join("other.db");
+        let connection = Connection::open(&path).expect("a database");
+        connection
+            .execute_batch(&format!("CREATE TABLE minutes (x); PRAGMA user_version = {version}"))
+            .expect("made");
+        drop(connection);
+        fs::read(path).expect("a file")
+    };
+    for (name, bytes) in [
+        ("garbage", b"this is no database at all, and long enough to be looked at".repeat(40)),
+        ("another program's", other("0")),
+        ("a newer version's", other("99")),
+        ("a negative version", other("-1")),
+    ] {
+        let folder = TempDir::new().expect("a folder");
+        let mut store = store(&folder);
+        fs::create_dir_all(store.path().parent().expect("a parent")).expect("a folder");
+        fs::write(store.path(), &bytes).expect("written");
+        store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect(name);
+        assert_eq!(minutes(&store), [BEGIN], "{name}");
+        let aside = fs::read(folder.path().join("state/history.broken")).expect("set aside");
+        assert!(name != "garbage" || aside == bytes, "as it was");
+    }
+}
+
+#[test]
+fn what_breaks_while_it_is_in_use_is_set_aside_too() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    let many: Vec<Entry> = (0..2_000).map(|number| minute(BEGIN + number * 60, 1)).collect();
+    store.write(time(BEGIN), &many).expect("written");
+    drop(store);
+    // Every page but the first, in which stands what the file is.
+    let path = folder.path().join("state/history.db");
+    let mut bytes = fs::read(&path).expect("a file");
+    bytes[4_096..].fill(0xAA);
+    fs::write(&path, bytes).expect("written");
+    let mut store = self::store(&folder);
+    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("a new one");
+    assert_eq!(minutes(&store), [BEGIN]);
+    assert!(folder.path().join("state/history.broken").exists());
+}
+
+#[test]
+fn a_full_disk_is_an_error_until_there_is_room_and_keeps_what_was_there() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    let pages: i64 =
+        store.connection().pragma_query_value(None, "page_count", |row| row.get(0)).expect("pages");
+    store.connection().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).expect("full");
+    let many: Vec<Entry> = (1..2_000).map(|number| minute(BEGIN + number * 60, 1)).collect();
+    let error = store.write(time(BEGIN), &many).expect_err("no room");
+    assert!(error.to_string().contains("full"), "{error}");
+    assert_eq!(minutes(&store), [BEGIN], "all or none");
+    assert!(!folder.path().join("state/history.broken").exists(), "it is not broken");
+    store.write(time(BEGIN), &many).expect("there is room again");
+    assert_eq!(minutes(&store).len(), 2_000);
+}
+
+#[test]
+fn what_stands_in_the_way_is_an_error_and_gone_it_is_none() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    fs::create_dir_all(store.path()).expect("a folder where the file should be");
+    assert!(store.write(time(BEGIN), &[minute(BEGIN, 1)]).is_err());
+    assert!(store.path().is_dir(), "it is left alone");
+    fs::remove_dir(store.path()).expect("gone");
+    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    let blocked = folder.path().join("blocked");
+    fs::write(&blocked, "a file where a folder should be").expect("written");
+    let mut store = Store::new(blocked.join("history.db"), Duration::from_secs(60), 1 << 20);
+    assert!(store.write(time(BEGIN), &[]).is_err());
+}
+
+#[test]
+fn a_file_that_was_taken_away_is_made_anew() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    for ending in ["", "-wal", "-shm"] {
+        fs::remove_file(beside(store.path(), ending)).expect("removed");
+    }
+    store.write(time(BEGIN), &[minute(BEGIN + 60, 1)]).expect("written");
+    assert_eq!(minutes(&store), [BEGIN + 60]);
+}
+
+#[test]
+fn what_is_older_than_the_retention_is_forgotten_now_and_then() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    let old: Vec<Entry> =
+        (0..40).flat_map(|day| [minute(BEGIN + day * DAY, 1), change(BEGIN + day * DAY)]).collect();
+    store.write(time(BEGIN), &old).expect("written");
+    assert_eq!(minutes(&store).len(), 40);
+    store.write(time(BEGIN + PRUNE_EVERY - 1), &[]).expect("not yet");
+    assert_eq!(minutes(&store).len(), 40);
+    let now = BEGIN + 39 * DAY;
+    store.write(time(now), &[]).expect("forgotten");
+    let kept: Vec<i64> = (9..40).map(|day| BEGIN + day * DAY).collect();
+    assert_eq!(minutes(&store), kept);
+    assert_eq!(column(&store, "SELECT at / 1000 FROM transitions ORDER BY at"), kept);
+    assert_eq!(column(&store, "SELECT count(*) FROM silences"), [31 * 2]);
+    // A clock that was ahead and is set back: it is looked at once more, and nothing new is lost.
+    store.write(time(BEGIN), &[]).expect("nothing is old");
+    assert_eq!(minutes(&store), kept);
+}
+
+#[test]
+fn what_is_too_large_loses_its_oldest_until_file_and_log_fit() {
+    let folder = TempDir::new().expect("a folder");
+    let most = 1 << 20;
+    let mut store = Store::new(folder.path().join("history.db"), Duration::from_secs(3_650 * 86_400), most);
+    let mut newest = BEGIN;
+    for batch in 0..40 {
+        let minutes: Vec<Entry> =
+            (0..500).map(|number| minute(BEGIN + (batch * 500 + number) * 60, 1)).collect();
+        store.write(time(BEGIN), &minutes).expect("written");
+        newest = BEGIN + (batch * 500 + 499) * 60;
+        assert!(size(store.path()) <= most, "{} bytes", size(store.path()));
+    }
+    let kept = minutes(&store);
+    assert_eq!(kept.last(), Some(&newest));
+    assert!(kept.len() > 5_000 && kept.len() < 20_000, "{} minutes", kept.len());
+    assert!(kept[0] > BEGIN, "the oldest are gone");
+}
+
+#[test]
+fn a_file_that_is_being_read_loses_nothing_for_it() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store =
+        Store::new(folder.path().join("history.db"), Duration::from_secs(3_650 * 86_400), 1 << 20);
+    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    let reader = Connection::open(store.path()).expect("a file");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM minutes").expect("a look that lasts");
+    store.connection().busy_timeout(Duration::ZERO).expect("no patience");
+    // The same minutes again and again: the log grows, what it is about does not.
+    let many: Vec<Entry> = (0..2_000).map(|number| minute(BEGIN + number * 60, 1)).collect();
+    for _ in 0..12 {
+        store.write(time(BEGIN), &many).expect("written");
+    }
+    assert_eq!(minutes(&store).len(), 2_000);
+    drop(reader);
+    store.write(time(BEGIN), &[]).expect("written");
+    assert!(size(store.path()) <= 1 << 20);
+    assert_eq!(minutes(&store).len(), 2_000);
+}
+
+#[test]
+fn an_older_file_is_brought_up_to_date_step_by_step_and_keeps_what_it_holds() {
+    let mut connection = Connection::open_in_memory().expect("a database");
+    let first = "CREATE TABLE kept (x INTEGER); INSERT INTO kept VALUES (7)";
+    bring_up_to_date(&mut connection, &[first]).expect("version 1");
+    bring_up_to_date(&mut connection, &[first]).expect("nothing to do");
+    let steps = [first, "ALTER TABLE kept ADD COLUMN y INTEGER DEFAULT 1", "UPDATE kept SET y = x + y"];
+    bring_up_to_date(&mut connection, &steps).expect("version 3");
+    let kept: (i64, i64) = connection
+        .query_row("SELECT x, y FROM kept", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("a row");
+    assert_eq!(kept, (7, 8));
+    assert!(bring_up_to_date(&mut connection, &[first]).is_err(), "a newer one is not ours to touch");
+}

@@ -1,0 +1,109 @@
+// Talking to the daemon: every request bears the token, and the stream comes back by itself.
+
+const TOKEN = "kryten-llm token";
+/** How long after the last word of the daemon what we know of it is old, in milliseconds. */
+export const FRESH = 15_000;
+/** Between tries, in milliseconds. */
+const PAUSES = [1000, 2000, 3000, 5000];
+/** The most that is kept of an event which has not ended, in characters. */
+const LONGEST_EVENT = 4 << 20;
+
+/** The daemon wants a token, or another one. */
+export class TokenWanted extends Error {}
+
+export function keepToken(token) {
+  sessionStorage.setItem(TOKEN, token);
+}
+
+export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
+
+async function ask(path, options = {}) {
+  const headers = {};
+  const token = sessionStorage.getItem(TOKEN);
+  if (token) headers.authorization = `Bearer ${token}`;
+  const answer = await fetch(path, { cache: "no-store", credentials: "omit", ...options, headers });
+  if (answer.status === 401) throw new TokenWanted();
+  if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
+  return answer;
+}
+
+/** What the daemon says at `path`, as data. */
+export async function read(path) {
+  return (await ask(path, { signal: AbortSignal.timeout(10_000) })).json();
+}
+
+/**
+ * Follows the daemon's events for as long as the page is open. `onOpen` is called when a stream
+ * begins, `onEvent(name, data)` for each event, `onLost(error)` when a stream is lost. After
+ * [`TokenWanted`] it waits until `again()` is called.
+ */
+export function follow({ onOpen, onEvent, onLost }) {
+  let wake = () => {};
+  (async () => {
+    for (let tries = 0; ; tries += 1) {
+      let error;
+      try {
+        await stream((name, data) => {
+          tries = 0;
+          onEvent(name, data);
+        }, onOpen);
+      } catch (thrown) {
+        error = thrown;
+      }
+      onLost(error);
+      const pause = error instanceof TokenWanted ? undefined : PAUSES[Math.min(tries, PAUSES.length - 1)];
+      await new Promise((resolve) => {
+        wake = resolve;
+        if (pause !== undefined) setTimeout(resolve, pause);
+      });
+    }
+  })();
+  return { again: () => wake() };
+}
+
+/** Reads one stream to its end. One on which nothing comes for [`FRESH`] is given up. */
+async function stream(onEvent, onOpen) {
+  const giveUp = new AbortController();
+  let watchdog;
+  const heard = () => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => giveUp.abort(), FRESH + 2000);
+  };
+  heard();
+  try {
+    const answer = await ask("api/events", { signal: giveUp.signal });
+    onOpen();
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const take = events(onEvent);
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      heard();
+      take(value);
+    }
+  } finally {
+    clearTimeout(watchdog);
+    giveUp.abort();
+  }
+}
+
+/** Puts pieces of text together to events, and calls `onEvent` for each whole one. */
+export function events(onEvent) {
+  let rest = "";
+  return (piece) => {
+    rest += piece;
+    const blocks = rest.split(/\r?\n\r?\n/);
+    rest = blocks.pop();
+    if (rest.length > LONGEST_EVENT) throw new Error("an event has no end");
+    for (const block of blocks) {
+      let name = "message";
+      const data = [];
+      for (const line of block.split(/\r?\n/)) {
+        const [, field, value] = /^([a-z]+): ?(.*)$/.exec(line) ?? [];
+        if (field === "event") name = value;
+        if (field === "data") data.push(value);
+      }
+      if (data.length > 0) onEvent(name, JSON.parse(data.join("\n")));
+    }
+  };
+}

@@ -1,0 +1,120 @@
+// The page: follows the daemon and says honestly when it can't.
+
+import { FRESH, TokenWanted, follow, hasToken, keepToken } from "./connection.js";
+import { decided, offerRooms, refresh } from "./decisions.js";
+import { cut, foreign } from "./elements.js";
+import { showStatus } from "./now.js";
+import { loadHistory, offerHistory } from "./over-time.js";
+import { tick } from "./time.js";
+import { clock, lasting } from "./words.js";
+
+const place = (id) => document.getElementById(id);
+
+/** The last status document, and when it came by this browser's clock. */
+let latest;
+let heardAt;
+let connected = false;
+let announced;
+
+function takeStatus(status) {
+  latest = status;
+  heardAt = Date.now();
+  connected = true;
+  const offset = heardAt - new Date(status.at).getTime();
+  showStatus(status, offset);
+  offerRooms((status.rooms ?? []).map((room) => room.channel));
+  offerHistory(status.history);
+  showState();
+}
+
+/** Whether what we know may be shown as how it is. */
+const isLive = () => connected && heardAt !== undefined && Date.now() - heardAt <= FRESH;
+
+function showState() {
+  const live = isLive();
+  document.body.classList.toggle("old", !live);
+  const link = place("connection");
+  link.dataset.link = live ? "live" : latest ? "lost" : "waiting";
+  setText(link, live ? "Live" : latest ? "Not connected" : "Connecting");
+  const state = live ? latest.health.state : "unknown";
+  place("now").dataset.state = state;
+  if (live) {
+    setText(place("state-word"), capital(state));
+    setForeign(place("state-reason"), latest.health.reason ?? "");
+    const began = latest.health.since ? new Date(latest.health.since) : undefined;
+    const offset = heardAt - new Date(latest.at).getTime();
+    setText(place("state-since"), began ? `since ${clock(began)}, for ${lasting((Date.now() - offset - began) / 1000)}` : "");
+  } else if (latest) {
+    setText(place("state-word"), "Unknown");
+    setForeign(place("state-reason"), `No connection to the daemon since ${clock(heardAt)}`);
+    setText(place("state-since"), `for ${lasting((Date.now() - heardAt) / 1000)}; it was ${latest.health.state} then. All below is as it was. Trying again by itself.`);
+  } else {
+    setText(place("state-word"), "Unknown");
+    setForeign(place("state-reason"), connected ? "Waiting for the daemon's first word" : "No connection to the daemon yet");
+    setText(place("state-since"), "Trying again by itself.");
+  }
+  document.title = `${live ? capital(state) : "Not connected"} · kryten-llm`;
+  announce(live ? `The state is ${state}${latest.health.reason ? `: ${cut(latest.health.reason, 200)}` : ""}` : latest ? "No connection to the daemon" : "");
+}
+
+/** Tells screen readers, once for each change. */
+function announce(text) {
+  if (text === announced) return;
+  announced = text;
+  place("announcer").textContent = text;
+}
+
+const capital = (word) => `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`;
+
+function setText(where, text) {
+  if (where.textContent !== text) where.textContent = text;
+}
+
+function setForeign(where, text) {
+  if (where.textContent !== text) where.replaceChildren(foreign(text, 500));
+}
+
+const following = follow({
+  onOpen() {
+    connected = true;
+    place("sign-in").hidden = true;
+    place("content").hidden = false;
+    refresh();
+    loadHistory();
+    showState();
+  },
+  onEvent(name, data) {
+    if (name === "status") takeStatus(data);
+    if (name === "decisions") decided(data.decisions ?? []);
+    if (name === "transition") loadHistory();
+  },
+  onLost(error) {
+    connected = false;
+    if (error instanceof TokenWanted) askForToken();
+    showState();
+  },
+});
+
+function askForToken() {
+  place("content").hidden = true;
+  place("sign-in").hidden = false;
+  place("token-answer").textContent = hasToken() ? "That token was refused." : "";
+  place("token").focus();
+}
+
+place("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keepToken(place("token").value);
+  place("token").value = "";
+  following.again();
+});
+
+setInterval(() => {
+  tick();
+  showState();
+}, 1000);
+// Hidden pages are not given time: what they show is put right as soon as they are looked at.
+document.addEventListener("visibilitychange", () => {
+  tick();
+  showState();
+});

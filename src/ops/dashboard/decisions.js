@@ -1,0 +1,77 @@
+// The last decisions: "why didn't it answer me?"
+
+import { badge, cut, element, foreign, show } from "./elements.js";
+import { read } from "./connection.js";
+import { clock, kindOfReason, meaning } from "./words.js";
+
+const MOST = 60;
+const user = document.getElementById("filter-user");
+const room = document.getElementById("filter-room");
+const fired = document.getElementById("filter-fired");
+const list = document.getElementById("decisions");
+const note = document.getElementById("decisions-note");
+
+let timer;
+let asked = 0;
+
+/** Asks for the decisions that the filter wants, soon; many calls in a row are one question. */
+export function refresh(pause = 0) {
+  clearTimeout(timer);
+  timer = setTimeout(load, Math.max(pause, asked + 1000 - Date.now()));
+}
+
+/** Takes in what was decided just now: the daemon is asked again where it could show. */
+export function decided(news) {
+  const shows = (entry) => !fired.checked || entry.decision === "reply" || kindOfReason(entry.reason) !== "unasked";
+  if (news.some(shows)) refresh();
+}
+
+/** Offers these rooms in the filter. */
+export function offerRooms(channels) {
+  show(room, channels, () => [element("option", { value: "" }, "all"), ...channels.map((channel) => element("option", { value: channel }, cut(channel, 40)))]);
+}
+
+async function load() {
+  asked = Date.now();
+  const query = new URLSearchParams({ limit: MOST });
+  if (user.value.trim()) query.set("user", user.value.trim());
+  if (room.value) query.set("channel", room.value);
+  if (fired.checked) query.set("fired", "true");
+  try {
+    const { decisions } = await read(`api/decisions?${query}`);
+    show(list, decisions, () => decisions.map(line));
+    note.textContent = decisions.length > 0 ? "" : nothing();
+  } catch {
+    // The stream notices as well, says so, and asks again once the daemon is back.
+  }
+}
+
+function nothing() {
+  if (!user.value.trim() && !room.value) return "Nothing yet since the daemon started.";
+  return fired.checked
+    ? "Nothing like that. Messages that nobody meant for the bot are hidden: uncheck the box to see them."
+    : "Nothing like that since the daemon started.";
+}
+
+function line({ timestamp, channel, username, message, decision, reason, detail }) {
+  const replied = decision === "reply";
+  const kind = replied ? (reason ? "warning" : "good") : { trouble: "bad", purpose: "warning", unasked: "plain" }[kindOfReason(reason)];
+  const outcome = element("p", { class: "outcome" }, badge(kind, replied ? "replied" : "silent"));
+  if (reason) outcome.append(" ", meaning(reason), " ", element("code", {}, foreign(reason, 40)));
+  if (detail) outcome.append(" ", element("span", { class: "muted" }, foreign(detail, 300)));
+  return element("li", {},
+    element("p", { class: "said" },
+      element("time", { datetime: timestamp, class: "muted" }, clock(timestamp)), " ",
+      username ? element("strong", {}, foreign(username, 40)) : element("em", {}, "a film"),
+      element("span", { class: "muted" }, " in ", foreign(channel, 40)), " ",
+      element("span", { class: "message" }, foreign(message, 200))),
+    outcome);
+}
+
+user.addEventListener("input", () => refresh(250));
+room.addEventListener("change", () => refresh());
+fired.addEventListener("change", () => refresh());
+document.getElementById("decisions-filter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  refresh();
+});

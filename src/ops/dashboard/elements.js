@@ -1,0 +1,71 @@
+// Making elements. What comes from outside is only ever set as text.
+
+/** An element with attributes and children, in lists or not; texts become text nodes, what is not there nothing. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  set(made, attributes, children);
+  return made;
+}
+
+/** The same for the elements of drawings. */
+export function drawn(name, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  set(made, attributes, children);
+  return made;
+}
+
+function set(made, attributes, children) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.flat(Infinity).filter(isThere));
+}
+
+const isThere = (child) => child !== undefined && child !== null && child !== "" && child !== false;
+
+/** A text of other people's: cut to `most` characters, and kept from turning what stands beside it. */
+export function foreign(text, most = 200) {
+  return element("bdi", {}, cut(String(text ?? ""), most));
+}
+
+/** The beginning of a text, with a sign that it goes on. */
+export function cut(text, most) {
+  // A letter has at most two of JavaScript's units; only the beginning of a huge text is looked at.
+  const letters = [...text.slice(0, (most + 1) * 2)];
+  return letters.length > most ? `${letters.slice(0, most).join("")}…` : text;
+}
+
+/** A share of a whole as a bar; words beside it say the same. */
+export function bar(share, kind) {
+  const filled = element("span", { class: "bar-filled", "data-kind": kind });
+  filled.style.width = `${Math.max(0, Math.min(1, share || 0)) * 100}%`;
+  return element("span", { class: "bar", "aria-hidden": "true" }, filled);
+}
+
+/** A word with a mark whose shape and colour say the same. */
+export function badge(kind, word) {
+  return element("span", { class: "badge", "data-kind": kind }, word);
+}
+
+/** A table whose first column heads its rows. */
+export function table(caption, heads, rows, attributes = {}) {
+  const row = (cells) =>
+    element("tr", {}, cells.map((cell, at) => (at === 0 ? element("th", { scope: "row" }, cell) : element("td", {}, cell))));
+  return element(
+    "table",
+    attributes,
+    element("caption", { class: "visually-hidden" }, caption),
+    element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))),
+    element("tbody", {}, rows.map(row)),
+  );
+}
+
+const drawnBefore = new WeakMap();
+
+/** Fills `place` with what `make` gives for `data`, unless it shows just that already. */
+export function show(place, data, make) {
+  const key = JSON.stringify(data) ?? "";
+  if (drawnBefore.get(place) === key) return;
+  drawnBefore.set(place, key);
+  place.replaceChildren(...[make(data)].flat(Infinity).filter(isThere));
+}

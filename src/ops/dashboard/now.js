@@ -1,0 +1,125 @@
+// How it is now: all but the decisions.
+
+import { badge, bar, cut, element, foreign, show, table } from "./elements.js";
+import { since, until } from "./time.js";
+import { clock, figure, kindOf, lasting, limitName, milliseconds, spaced } from "./words.js";
+
+const place = (id) => document.getElementById(id);
+
+/** Shows a status document; `offset` is how far this browser's clock is ahead, in milliseconds. */
+export function showStatus(status, offset) {
+  place("service").textContent = cut(`kryten-${status.service}`, 60);
+  show(place("identity"), [status.version, status.hostname, status.instance_id, status.personality, status.dry_run], () => identity(status));
+  show(place("figures"), [status.figures, status.link_ms, status.nats_connected, Math.floor(status.uptime_seconds / 60)], () => figures(status));
+  show(place("components"), status.components, components);
+  show(place("providers"), status.providers, (list) => providers(list ?? [], offset));
+  show(place("limits"), [status.limits, status.spend], () => limits(status));
+  show(place("rooms"), status.rooms, (list) => rooms(list ?? []));
+  show(place("services"), status.services, (list) => services(list ?? []));
+}
+
+function identity(status) {
+  const parts = [foreign(status.personality, 60), ` · version ${cut(status.version ?? "", 40)} on `, foreign(status.hostname, 80)];
+  parts.push(element("span", { class: "instance" }, ` · instance ${String(status.instance_id ?? "").slice(0, 8)}`));
+  if (status.dry_run) parts.push(" ", badge("warning", "dry run: nothing is said"));
+  return parts;
+}
+
+function figures({ figures: counted = {}, link_ms: link, nats_connected: connected, uptime_seconds: uptime }) {
+  const one = (name, value, more, kind) =>
+    element("div", { "data-kind": kind }, element("dt", {}, name), element("dd", {}, value, more && element("small", {}, more)));
+  const lately = counted.errors_last_hour ?? 0;
+  const waiting = (counted.queued_messages ?? 0) + (counted.queued_lines ?? 0);
+  return [
+    one("Up for", lasting(uptime)),
+    one("Messages read", figure(counted.messages_processed ?? 0)),
+    one("Replies", figure(counted.responses_sent ?? 0), counted.in_flight ? `${figure(counted.in_flight)} under way` : ""),
+    one("Errors this hour", figure(lately), `${figure(counted.errors ?? 0)} in all`, lately > 0 ? "warning" : undefined),
+    one("Waiting", figure(waiting), `${figure(counted.queued_lines ?? 0)} of them lines`),
+    connected ? one("NATS link", milliseconds(link)) : one("NATS link", "down", "", "bad"),
+  ];
+}
+
+function components(list = []) {
+  const ill = list.filter(({ healthy }) => !healthy);
+  const well = list.filter(({ healthy }) => healthy);
+  return [
+    ill.length > 0 && element("ul", { class: "rows ill" }, ill.map(({ name, message, critical }) =>
+      element("li", {},
+        element("span", { class: "row-head" }, element("strong", {}, spaced(name)), badge(critical ? "bad" : "warning", "unhealthy")),
+        message && element("span", { class: "row-note" }, foreign(message, 300))))),
+    element("p", { class: "muted" }, ill.length > 0 ? `${well.length} more are healthy:` : `All ${well.length} are healthy:`),
+    element("ul", { class: "names" }, well.map(({ name }) => element("li", {}, spaced(name)))),
+  ];
+}
+
+function providers(list, offset) {
+  if (list.length === 0) return element("p", { class: "muted" }, "None is configured.");
+  return element("ul", { class: "rows" }, list.map((provider) => element("li", {}, providerLines(provider, offset))));
+}
+
+function providerLines(provider, offset) {
+  const { breaker = {}, latency = {}, today = {}, check = {}, rate_limit: quota, last_failure: failure } = provider;
+  const facts = [];
+  const fact = (name, ...value) => facts.push(element("div", {}, element("dt", {}, name), element("dd", {}, ...value)));
+  const head = element("span", { class: "row-head" },
+    element("span", {}, element("strong", {}, foreign(provider.name, 60)), provider.is_default && element("small", { class: "muted" }, " default")),
+    provider.unusable ? badge("bad", "unusable") : badge(kindOf(provider.status), statusWord(provider.status)));
+  if (provider.unusable) fact("Why unusable", foreign(provider.unusable, 300));
+  fact("Model", foreign(provider.model, 80));
+  if (latency.samples > 0) {
+    fact("Latency", `${milliseconds(latency.ewma_ms)} on average; half within ${milliseconds(latency.p50_ms)}, 99 % within ${milliseconds(latency.p99_ms)}`);
+  } else if (typeof provider.latency_ms === "number") fact("Latency", `${milliseconds(provider.latency_ms)} last time`);
+  fact("Calls", `${figure(provider.calls ?? 0)}, ${figure(provider.failed_calls ?? 0)} of them failed`);
+  if (breaker.state === "open") fact("Breaker", badge("bad", "open"), " tried again ", until(breaker.seconds_left ?? 0));
+  else if (breaker.state === "half-open") fact("Breaker", badge("warning", "half-open"), " the next call decides");
+  if (failure) fact("Last failure", foreign(failure.message, 300), " ", element("small", { class: "muted" }, since(failure.at, offset)));
+  if (check.state && check.state !== "off") {
+    fact("Check", badge(kindOf(check.state), spaced(check.state)), check.at && [" ", element("small", { class: "muted" }, since(check.at, offset))], check.message && [" ", foreign(check.message, 200)]);
+  }
+  const left = [];
+  if (typeof quota?.remaining_requests === "number") left.push(`${figure(quota.remaining_requests)} requests`);
+  if (typeof quota?.remaining_tokens === "number") left.push(`${figure(quota.remaining_tokens)} tokens`);
+  if (left.length > 0) fact("Quota left", left.join(", "), quota.resets_at && ` until ${clock(quota.resets_at, { seconds: false })}`);
+  const tokens = (today.tokens?.prompt ?? 0) + (today.tokens?.completion ?? 0);
+  fact("Today", `${figure(today.calls ?? 0)} calls, ${figure(tokens)} tokens${today.cost ? `, cost ${figure(today.cost)}` : ""}`);
+  return [head, element("dl", { class: "facts" }, facts)];
+}
+
+const statusWord = (status) => (status === "unknown" ? "not called yet" : spaced(status));
+
+function limits({ limits: list = [], spend = [] }) {
+  if (list.length + spend.length === 0) return element("p", { class: "muted" }, "No limit is set.");
+  const used = (entry) => (typeof entry.max === "number" ? `${figure(entry.used ?? 0)} of ${figure(entry.max)}` : "");
+  const line = (entry, rest) => {
+    const share = entry.max > 0 ? (entry.used ?? 0) / entry.max : 0;
+    const kind = share >= 1 ? "bad" : share >= 0.8 || entry.soft ? "warning" : "plain";
+    return [limitName(cut(String(entry.name), 60)), [element("span", { class: "used" }, used(entry)), bar(share, kind)], rest];
+  };
+  const rows = list.map((entry) => line(entry, entry.frees_in_seconds > 0 ? until(entry.frees_in_seconds) : "free"));
+  rows.push(...spend.map((entry) => line(entry, entry.used >= entry.max ? "used up" : entry.soft ? "only who asks" : "free")));
+  return table("Limits in use, and when the next answer is free", ["Limit", "Used", "Next"], rows, { class: "limits" });
+}
+
+function rooms(list) {
+  return element("ul", { class: "rows" }, list.map((room) =>
+    element("li", {}, element("span", { class: "row-head" },
+      element("span", {}, foreign(room.channel, 60), element("small", { class: "muted" }, " ", foreign(room.domain, 80))),
+      room.paused ? badge("warning", room.paused_until ? `paused until ${clock(room.paused_until)}` : "paused") : badge("good", "answering")))));
+}
+
+function services(list) {
+  if (list.length === 0) return element("p", { class: "muted" }, "None has been heard yet.");
+  const rows = list.map((service) => {
+    const where = [service.version && `version ${cut(String(service.version), 30)}`, service.hostname && cut(String(service.hostname), 60)];
+    const name = [foreign(service.service, 60), service.is_us && element("small", { class: "muted" }, " this one")];
+    const beat = typeof service.beat_age_seconds === "number"
+      ? since(new Date(Date.now() - service.beat_age_seconds * 1000).toISOString()) : "never";
+    return [
+      [...name, element("small", { class: "muted under" }, where.filter(Boolean).join(", "))],
+      [badge(kindOf(service.standing), spaced(service.standing)), service.reason && element("small", { class: "under" }, foreign(service.reason, 200))],
+      beat,
+    ];
+  });
+  return table("Services on the bus", ["Service", "Standing", "Last beat"], rows, { class: "services" });
+}

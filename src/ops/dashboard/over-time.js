@@ -1,0 +1,180 @@
+// How it was: ribbons, charts, the same as tables.
+
+import { bars, curves, plot, ribbon } from "./charts.js";
+import { read } from "./connection.js";
+import { badge, cut, element, foreign, show, table } from "./elements.js";
+import { STATES, STATUSES, healthPieces, prepare, providerNames, providerPieces, shares, silencesOf, total } from "./figures.js";
+import { clock, figure, kindOf, kindOfReason, meaning, milliseconds } from "./words.js";
+
+const place = document.getElementById("history");
+const note = document.getElementById("history-note");
+const buttons = [...document.querySelectorAll("#ranges button")];
+
+const health = plot("Health");
+const providers = new Map();
+const ribbons = element("div", { class: "card ribbons" }, health.figure);
+const providerRibbons = element("div", {});
+ribbons.append(providerRibbons);
+const details = element("div", { class: "columns two" });
+
+const count = (kind, name, value) => ({ kind, name, value });
+const CHARTS = [
+  { title: "Messages", form: bars, series: [count("one", "messages", (bucket) => bucket.messages)] },
+  { title: "Replies", form: bars, series: [count("one", "replies", (bucket) => bucket.replies)] },
+  {
+    title: "Silences",
+    form: bars,
+    series: [
+      count("one", "on purpose", (bucket) => silencesOf(bucket, "purpose")),
+      count("bad", "trouble", (bucket) => silencesOf(bucket, "trouble")),
+    ],
+  },
+  { title: "Errors", form: bars, series: [count("bad", "errors", (bucket) => bucket.errors)] },
+  {
+    title: "Latency of replies",
+    form: curves,
+    unit: milliseconds,
+    series: ["p50", "p90", "p99"].map((name) => count(name, name, (bucket) => bucket[name])),
+  },
+  {
+    title: "Tokens",
+    form: bars,
+    series: [count("one", "prompt", (bucket) => bucket.prompt), count("two", "completion", (bucket) => bucket.completion)],
+  },
+].map((chart) => ({ ...chart, plot: plot(chart.title) }));
+
+let range = "24h";
+let latest;
+let asked = 0;
+
+/** Shows a range of the history, and again each minute. */
+export async function loadHistory() {
+  asked += 1;
+  const question = asked;
+  try {
+    const history = await read(`api/history?range=${range}`);
+    if (question !== asked) return;
+    latest = history;
+    draw();
+  } catch (error) {
+    if (question === asked && !latest) note.textContent = "The history could not be read; trying again.";
+  }
+}
+
+/** What a status document says of the history. */
+export function offerHistory(history) {
+  const isOff = history && history.enabled === false;
+  place.hidden = Boolean(isOff);
+  document.getElementById("ranges").hidden = Boolean(isOff);
+  if (isOff) note.textContent = "The history is off (history.enabled).";
+}
+
+function draw() {
+  if (!latest) return;
+  if (!ribbons.isConnected) {
+    place.append(ribbons, element("div", { class: "charts" }, CHARTS.map((chart) => element("div", { class: "card" }, chart.plot.figure))), details);
+  }
+  const data = prepare(latest);
+  note.textContent = data.steps.length === 0 ? "Nothing has been written down for this range yet." : "";
+  const pieces = healthPieces(data);
+  drawRibbon(health, data, pieces, STATES);
+  drawProviders(data, pieces);
+  const sum = total(data.steps);
+  CHARTS.forEach((chart) => drawChart(chart, data, sum));
+  show(details, latest, () => [transitions(latest), silences(sum), summary(data)]);
+}
+
+function drawRibbon(into, data, pieces, order) {
+  const at = (time) => pieces.find(({ from, to }) => from <= time && time < to);
+  into.fill({
+    ...data,
+    step: data.size,
+    height: 46,
+    summary: shares(pieces) || "nothing is known",
+    paint: (frame) => ribbon({ ...frame, top: 2 }, pieces, order),
+    read(time) {
+      const piece = at(time);
+      return piece ? `${piece.kind} from ${clock(piece.from)} to ${clock(piece.to)}` : clock(time);
+    },
+  });
+}
+
+function drawProviders(data, pieces) {
+  const names = providerNames(latest);
+  for (const name of names) if (!providers.has(name)) providers.set(name, plot(`Provider ${cut(name, 60)}`));
+  for (const name of [...providers.keys()]) if (!names.includes(name)) providers.delete(name);
+  show(providerRibbons, names, () => names.map((name) => providers.get(name).figure));
+  for (const name of names) drawRibbon(providers.get(name), data, providerPieces(name, latest, pieces, data), STATUSES);
+}
+
+function drawChart({ plot: into, form, series, unit = figure }, data, sum) {
+  const { buckets, size } = data;
+  const isCurve = form === curves;
+  const values = (bucket) => series.map(({ name, value }) => `${series.length > 1 ? `${name} ` : ""}${unit(value(bucket))}`).join(", ");
+  const hasAny = series.some(({ value }) => value(sum) > 0);
+  into.fill({
+    ...data,
+    step: size,
+    height: 168,
+    series,
+    summary: hasAny ? `${values(sum)}${isCurve ? " at worst" : " in all"}` : "none",
+    paint: (frame) => form(frame, { buckets, size, series, unit: isCurve ? unit : undefined }),
+    read(time) {
+      const bucket = buckets.find(({ at }) => at <= time && time < at + size);
+      const when = `${clock(Math.floor(time / size) * size, { seconds: false })}: `;
+      return when + (bucket ? values(bucket) : "not running");
+    },
+  });
+}
+
+const card = (title, ...children) => element("section", { class: "card" }, element("h3", {}, title), ...children);
+
+function transitions({ transitions: list = [] }) {
+  const newest = list.slice(-30).reverse();
+  if (newest.length === 0) return card("Changes of state", element("p", { class: "muted" }, "None in this range."));
+  return card("Changes of state", element("ol", { class: "rows scroll", tabindex: "0", "aria-label": "Changes of state" }, newest.map(({ at, from, to, reason }) =>
+    element("li", {},
+      element("span", { class: "row-head" }, element("time", { datetime: at, class: "muted" }, clock(at)), element("span", {}, from ? `${from} to ` : "", badge(kindOf(to), to))),
+      reason && element("span", { class: "row-note" }, foreign(reason, 300))))));
+}
+
+function silences(sum) {
+  const reasons = Object.entries(sum.silences).filter(([, number]) => number > 0).sort((one, other) => other[1] - one[1]);
+  if (reasons.length === 0) return card("Silences by reason", element("p", { class: "muted" }, "None in this range."));
+  const word = { trouble: badge("bad", "trouble"), purpose: badge("warning", "on purpose"), unasked: badge("plain", "not asked") };
+  const rows = reasons.map(([reason, number]) => [
+    [element("code", {}, foreign(reason, 40)), element("small", { class: "muted under" }, meaning(reason))],
+    word[kindOfReason(reason)].cloneNode(true),
+    figure(number),
+  ]);
+  return card("Silences by reason", table("Silences by reason in this range", ["Reason", "Kind", "Times"], rows, { class: "counts" }));
+}
+
+/** The charts' figures for whoever can't see the charts. */
+function summary({ rows, rowSize }) {
+  const heads = ["From", "State", "Messages", "Replies", "Silences", "Errors", "p50", "p90", "p99", "Tokens"];
+  const lines = rows.map((row) => [
+    clock(row.at, { seconds: false }), row.state ?? "–", figure(row.messages), figure(row.replies),
+    figure(silencesOf(row, "purpose") + silencesOf(row, "trouble")), figure(row.errors),
+    milliseconds(row.p50), milliseconds(row.p90), milliseconds(row.p99), figure(row.prompt + row.completion),
+  ]);
+  const each = rowSize >= 86_400_000 ? "day" : rowSize >= 3_600_000 ? "hour" : `${Math.round(rowSize / 60_000)} minutes`;
+  return element("details", { class: "card wide whole" },
+    element("summary", {}, "The charts as a table"),
+    element("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": "The charts as a table" },
+      table(`Worst state, sums and worst latency, by ${each}`, heads, lines, { class: "figures-table" })));
+}
+
+for (const button of buttons) {
+  button.addEventListener("click", () => {
+    range = button.dataset.range;
+    for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
+    loadHistory();
+  });
+}
+let drawnWidth = 0;
+new ResizeObserver(([{ contentRect }]) => {
+  if (contentRect.width !== drawnWidth) draw();
+  drawnWidth = contentRect.width;
+}).observe(place);
+setInterval(loadHistory, 60_000);
