@@ -45,6 +45,7 @@ pub async fn tell(binary: Result<PathBuf>) -> Result {
     story.a_new_film().await.context("when a film began")?;
     story.a_reload().await.context("when the config was changed")?;
     story.a_pause().await.context("when the room was paused")?;
+    story.a_look_at_the_dashboard().await.context("when the dashboard was looked at")?;
     story.the_link_freezes().await.context("when the link froze")?;
     story.the_end().await.context("at the end")
 }

@@ -1,8 +1,8 @@
 //! How it begins and how it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kryten_testkit::{Behaviour, Error, Exit, Mark, Result};
+use kryten_testkit::{Behaviour, Context as _, Error, Exit, Mark, Result};
 use serde_json::{Value, json};
 
 use super::{BEAT, DISCOVERY, PATIENCE, SHUTDOWN, STARTUP, Story, is};
@@ -33,6 +33,8 @@ impl Story {
             },
         )
         .await?;
+        let address = self.world.daemon.http_address().await?;
+        self.teller.note(Instant::now(), "the dashboard", &format!("http://{address}/"));
         self.teller.chapter("It beats once a second, and each beat proves that its loops and its link work:");
         let mut after = Mark::START;
         for _ in 0..3 {
@@ -52,6 +54,26 @@ impl Story {
         self.first().next([Behaviour::answer("Enter the Dragon. Bring popcorn, and leave room for kicks.")]);
         self.ask("alice", "Cynthia, what should we watch tonight?").await?;
         self.hear_beat(is("healthy")).await
+    }
+
+    /// What the dashboard shows of the story: the same that was told here.
+    pub(super) async fn a_look_at_the_dashboard(&self) -> Result {
+        self.teller.chapter("The dashboard has been telling all this too, and why somebody got no answer:");
+        let (_, page) = self.world.daemon.get("/").await?;
+        same("the dashboard is there", &json!(page.contains("dashboard.js")), &json!(true))?;
+        for (user, reason) in
+            [("carol", "exhausted"), ("erin", "user_hour"), ("quizbot", "loop_guard"), ("judy", "paused")]
+        {
+            let path = format!("/api/decisions?user={user}&fired=true");
+            let (_, body) = self.world.daemon.get(&path).await?;
+            let body: Value = serde_json::from_str(&body).context(&path)?;
+            let decisions = body["decisions"].as_array().cloned().unwrap_or_default();
+            if !decisions.iter().any(|decision| decision["reason"] == reason) {
+                return Err(Error::new(format!("the dashboard does not say {reason} of {user}: {body}")));
+            }
+            self.teller.note(Instant::now(), "the dashboard", &format!("{user}: silent, {reason}"));
+        }
+        Ok(())
     }
 
     pub(super) async fn the_end(&self) -> Result {
