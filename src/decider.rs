@@ -12,6 +12,7 @@ mod testing;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll};
@@ -36,10 +37,11 @@ use crate::settings::InForce;
 use crate::shutdown::Shutdown;
 use crate::spend_book::SpendBook;
 use handle::Note;
+use queue::Arrived;
 use replies::InHand;
 
 pub use handle::DeciderHandle;
-pub use queue::{NotTaken, RoomInput, RoomQueue, RoomQueueView};
+pub use queue::{NotTaken, RoomInput, RoomQueue};
 
 /// The decider's task. See [`DeciderLoop::run`].
 pub struct DeciderLoop {
@@ -50,7 +52,7 @@ pub struct DeciderLoop {
     in_force: InForce,
     spend: SpendBook,
     notes: mpsc::Receiver<Note>,
-    queues: SelectAll<BoxStream<'static, (RoomName, RoomInput)>>,
+    queues: SelectAll<BoxStream<'static, (RoomName, Arrived)>>,
     /// Whether what is known of the rooms at our start has been told. What they say is taken after
     /// that, so that nothing newer is overwritten by it.
     has_begun: bool,
@@ -78,7 +80,7 @@ impl DeciderLoop {
         for room in &rules.config().rooms {
             let (queue, inputs) = queue::channel();
             let name = room.clone();
-            queues.push(inputs.map(move |input| (name.clone(), input)).boxed());
+            queues.push(inputs.map(move |arrived| (name.clone(), arrived)).boxed());
             senders.push((room.clone(), queue));
         }
         let decider = Decider::new(rules, clock.now(), rand::random());
@@ -119,7 +121,7 @@ impl DeciderLoop {
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
                 Ok(()) = self.in_force.changed() => self.adopt(&mut tools),
                 () = shutdown.stop_taking.cancelled() => break,
-                Some((room, input)) = self.queues.next(), if self.has_begun => {
+                Some((room, Arrived { input, read })) = self.queues.next(), if self.has_begun => {
                     self.progress.begin(self.clock.now());
                     match input {
                         RoomInput::Chat(message) => {
@@ -127,9 +129,9 @@ impl DeciderLoop {
                             crate::test_hooks::order_heartbeat(&message.text);
                             #[cfg(feature = "test-hooks")]
                             crate::test_hooks::stall("decider", &message.text).await;
-                            self.decide(&room, &message, &tools);
+                            self.decide(&room, &message, read, &tools);
                         }
-                        RoomInput::Change(change) => self.take(&room, change, &tools),
+                        RoomInput::Change(change) => self.take(&room, change, read, &tools),
                     }
                 }
             }
@@ -149,10 +151,10 @@ impl DeciderLoop {
                 biased;
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = self.replies.join_next_with_id() => self.ended(ended),
-                input = self.queues.next(), if !intakes_gone => match input {
+                arrived = self.queues.next(), if !intakes_gone => match arrived {
                     // Nobody will ask any more what plays.
-                    Some((_, RoomInput::Change(_))) => {}
-                    Some((_, RoomInput::Chat(_))) => {
+                    Some((_, Arrived { input: RoomInput::Change(_), .. })) => {}
+                    Some((_, Arrived { input: RoomInput::Chat(_), .. })) => {
                         self.health.message_ignored(Reason::Abandoned);
                         refused += 1;
                     }
@@ -205,7 +207,8 @@ impl DeciderLoop {
         self.decider.adopt(rules);
     }
 
-    fn decide(&mut self, room: &RoomName, message: &ChatMessage, tools: &ReplyTools) {
+    /// `read` is when the message came in, since start.
+    fn decide(&mut self, room: &RoomName, message: &ChatMessage, read: Duration, tools: &ReplyTools) {
         let now = self.clock.now();
         if let Some(verdict) = self.decider.judge_clock(now, room, message) {
             self.health.condition(now, Component::Clock, format!("messages {room}"), verdict.err(), None);
@@ -227,6 +230,9 @@ impl DeciderLoop {
         match decision {
             Decision::Silence(silence @ Silence { reason, fired: None, .. }) => {
                 self.health.message_ignored(reason);
+                if reason == Reason::NoTrigger {
+                    tools.metrics.trigger_checked();
+                }
                 let is_ours = reason == Reason::Own
                     || (reason == Reason::Listener && self.decider.is_ignored_echo(now, room, message));
                 if is_ours && let Some(outbox) = tools.outboxes.get(room) {
@@ -237,13 +243,19 @@ impl DeciderLoop {
                     self.decisions.push(false, Entry::of_silence(now, room, Some(message), &silence));
                 }
             }
-            Decision::Silence(silence) => self.hold_back(room, Some(message), &silence, tools),
-            Decision::Reply(plan) => self.reply(plan, tools),
+            Decision::Silence(silence) => {
+                tools.metrics.trigger_checked();
+                self.hold_back(room, Some(message), &silence, tools);
+            }
+            Decision::Reply(plan) => {
+                tools.metrics.trigger_checked();
+                self.reply(plan, read, tools);
+            }
         }
     }
 
     /// Takes a change in a room, and comments on a new film.
-    fn take(&mut self, room: &RoomName, change: RoomChange, tools: &ReplyTools) {
+    fn take(&mut self, room: &RoomName, change: RoomChange, read: Duration, tools: &ReplyTools) {
         let now = self.clock.now();
         let spend = |user: Option<&Username>| self.spend.near(now, user);
         let before = self.decider.newest_ticket();
@@ -261,7 +273,7 @@ impl DeciderLoop {
         match decision {
             None => {}
             Some(Decision::Silence(silence)) => self.hold_back(room, None, &silence, tools),
-            Some(Decision::Reply(plan)) => self.reply(plan, tools),
+            Some(Decision::Reply(plan)) => self.reply(plan, read, tools),
         }
     }
 }

@@ -138,7 +138,7 @@ impl Intake {
     fn put(&mut self, now: Moment, index: usize, input: RoomInput) {
         let (room, queue) = &self.rooms[index];
         let is_chat = matches!(input, RoomInput::Chat(_));
-        match queue.put(input) {
+        match queue.put(now.elapsed, input) {
             Ok(()) => {}
             Err(NotTaken::Full) => {
                 let (what, lost) = if is_chat {

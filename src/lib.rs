@@ -18,6 +18,7 @@ pub mod history;
 pub mod intake;
 pub mod lifecycle;
 pub mod llm;
+pub mod metrics;
 pub mod names;
 pub mod ops;
 pub mod outbox;
@@ -35,3 +36,4 @@ pub mod tasks;
 pub mod templates;
 #[cfg(feature = "test-hooks")]
 pub mod test_hooks;
+pub mod timings;

@@ -1,6 +1,7 @@
 //! What became of a message: a line, or a silence with a name.
 
 use crate::clock::Moment;
+use crate::timings::Waits;
 
 /// Why no line (or no proven line) came of a message. The names are the same in the log, the
 /// metrics, the preview and the response log.
@@ -121,6 +122,26 @@ impl Reason {
         Self::Overload,
     ];
 
+    /// Whether it is one of `rate_limits`, or of a trigger's own limits.
+    pub fn is_rate_limit(self) -> bool {
+        matches!(
+            self,
+            Self::GlobalMinute
+                | Self::GlobalHour
+                | Self::GlobalCooldown
+                | Self::UserHour
+                | Self::UserCooldown
+                | Self::MentionCooldown
+                | Self::TriggerHour
+                | Self::TriggerCooldown
+        )
+    }
+
+    /// Whether an answer was rejected by `validation`.
+    pub fn is_rejection(self) -> bool {
+        self.as_str().starts_with("rejected_")
+    }
+
     /// Whether it is one of the limits of `spend`, which are known only when a provider is to be called.
     pub fn is_spend_limit(self) -> bool {
         matches!(self, Self::SpendCalls | Self::SpendTokens | Self::SpendUser | Self::SpendCost)
@@ -200,11 +221,28 @@ pub struct ReplyEnd {
     pub spoken: Option<Moment>,
     /// How many of its lines are known to have gone out.
     pub parts_sent: usize,
+    /// What its lines waited for.
+    pub waits: Waits,
 }
 
 impl ReplyEnd {
     /// An end without a line.
     pub fn silent(outcome: ReplyOutcome) -> Self {
-        Self { outcome, spoken: None, parts_sent: 0 }
+        Self { outcome, spoken: None, parts_sent: 0, waits: Waits::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_are_listed_with_a_name_of_their_own() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{reason:?}");
+        }
+        assert_eq!(Reason::ALL.last(), Some(&Reason::Overload), "the last one that there is");
+        let names: std::collections::BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use chrono::Local;
 use futures_util::FutureExt;
@@ -19,11 +19,13 @@ use crate::clock::{Clock, Moment};
 use crate::context_log::{Context, ContextLog};
 use crate::decider::DeciderHandle;
 use crate::llm::{Answer, GaveUp, Request, Router};
+use crate::metrics::Metrics;
 use crate::names::RoomName;
 use crate::outbox::{OutboxHandle, Words};
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 use crate::response_log::{Course, Record, ResponseLog};
 use crate::templates::TemplatesHandle;
+use crate::timings::Timings;
 
 /// What every reply needs. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct ReplyTools {
     pub clock: Clock,
     /// Where it is written what became of them.
     pub log: ResponseLog,
+    /// Where it is counted how they went.
+    pub metrics: Metrics,
     /// Where it is remembered what providers were asked, and where that is published.
     pub contexts: ContextLog,
     /// See `contexts`.
@@ -48,13 +52,15 @@ pub struct ReplyTools {
     pub give_up: CancellationToken,
 }
 
-/// Makes one reply. Whatever happens, it ends in exactly one outcome.
-pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
+/// Makes one reply to what came in at `read`, since start. Whatever happens, it ends in exactly one
+/// outcome.
+pub async fn reply(plan: Box<ReplyPlan>, read: Duration, tools: ReplyTools) -> ReplyEnd {
     let span =
         info_span!("reply", correlation_id = ?plan.correlation_id, room = %plan.room, user = ?plan.user);
     async {
-        let began = Instant::now();
-        let mut course = Course::default();
+        let began = tools.clock.now().elapsed;
+        let timings = Timings { read, decided: began, ..Timings::default() };
+        let mut course = Course { timings, ..Course::default() };
         let made = AssertUnwindSafe(make(&plan, &tools, &mut course)).catch_unwind().await;
         let end = made.unwrap_or_else(|_| {
             error!("making a reply panicked; this is a bug, please report it");
@@ -62,7 +68,10 @@ pub async fn reply(plan: Box<ReplyPlan>, tools: ReplyTools) -> ReplyEnd {
         });
         let end = end.unwrap_or_else(ReplyEnd::silent);
         tools.log.write(&Record::of_reply(tools.clock.now(), &plan, &course, end));
-        let seconds = began.elapsed().as_secs_f64();
+        if end.outcome == ReplyOutcome::Sent {
+            tools.metrics.replied(&Timings { waits: end.waits, ..course.timings });
+        }
+        let seconds = tools.clock.now().elapsed.saturating_sub(began).as_secs_f64();
         match end.outcome {
             ReplyOutcome::Sent => info!(seconds, "reply sent"),
             ReplyOutcome::Silenced(reason) => info!(seconds, reason = reason.as_str(), "no reply"),
@@ -83,6 +92,7 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
     let config = plan.config();
     let prompt = course.prompt.insert(prompt(plan, tools).await?);
     let request = request(plan, prompt);
+    course.timings.prompted = tools.clock.now().elapsed;
     let ask = tools.router.ask(&request, config.handler_timeout);
     let asked = tokio::select! {
         biased;
@@ -92,6 +102,7 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
         }
         asked = tools.give_up.run_until_cancelled(ask) => asked,
     };
+    course.timings.answered = tools.clock.now().elapsed;
     let answer = match asked {
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
@@ -99,6 +110,7 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
         Some(Err(GaveUp::Exhausted(_))) => return fall_back(plan, tools, course).await,
         Some(Ok(answer)) => course.answer.insert(answer),
     };
+    tools.metrics.answered(answer);
     let context = Context::new(tools.clock.now(), plan, prompt, answer);
     let (end, ()) = tokio::join!(respond(plan, tools, answer, &mut course.lines), publish(context, tools));
     end

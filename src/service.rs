@@ -24,6 +24,7 @@ use crate::heartbeat::{BeatNow, HeartbeatPublisher};
 use crate::history::History;
 use crate::lifecycle::control::Listeners;
 use crate::lifecycle::{Lifecycle, LifecycleParts};
+use crate::metrics::Metrics;
 use crate::ops::http;
 use crate::ops::systemd::Systemd;
 use crate::settings::{SettingsTask, Source, reload_on};
@@ -129,8 +130,10 @@ impl Service {
         let (settings_task, settings, in_force) = SettingsTask::new(source, clock, health.clone());
         let config = in_force.borrow().shared_config().clone();
         let contexts = ContextLog::default();
-        let common = Common { config, in_force, contexts, identity, clock, health, bus, shutdown };
-        let Common { config, identity, health, bus, shutdown, .. } = &common;
+        let metrics = Metrics::new();
+        metrics.prepare(&config);
+        let common = Common { config, in_force, contexts, identity, clock, health, metrics, bus, shutdown };
+        let Common { config, identity, health, metrics, bus, shutdown, .. } = &common;
         let alerts = Alerts::new(AlertParts {
             identity: identity.clone(),
             in_force: common.in_force.clone(),
@@ -147,6 +150,8 @@ impl Service {
         let chat = Chat::start(&common, &mut keeper, robot_inbox);
         let (notices, inbox) = mpsc::channel(NOTICES);
         let listeners = Listeners { lifecycle: notices, robot: robot_notices };
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let about = AboutUs::new(common.in_force.clone(), address);
         let mut rest = controls(&common, &mut keeper, &listeners);
         rest.push(commands(
             &common,
@@ -155,6 +160,7 @@ impl Service {
             chat.decider.clone(),
             chat.pauses.clone(),
             chat.providers.clone(),
+            about.metrics_url(&identity.hostname),
         ));
         rest.push(on_close("settings", settings_task.run().boxed()));
         rest.push(on_close("reloads", reload_on(signals.hang_up, settings).boxed()));
@@ -168,8 +174,6 @@ impl Service {
         });
 
         // What we say about ourselves: lifecycle, then heartbeat, then ready.
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let about = AboutUs::new(common.in_force.clone(), address);
         let (ready, is_ready) = watch::channel(false);
         let beat_now = config.service.enable_heartbeats.then(BeatNow::default);
         let (farewell, stop_beating) = (CancellationToken::new(), CancellationToken::new());
@@ -181,6 +185,7 @@ impl Service {
                 bus: bus.clone(),
                 clock,
                 health: health.clone(),
+                metrics: metrics.clone(),
                 decider: chat.decider.clone(),
                 beat_now,
                 ready: ready.clone(),
@@ -207,6 +212,7 @@ impl Service {
         rest.push(on_close("robot watch", chat.robot_watch.run().boxed()));
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
+        rest.push(on_close("metrics", metrics.clone().keep(bus.clone()).boxed()));
         rest.push(on_close("alerts", alerts.run().boxed()));
         rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
         rest.push(on_close("signals", shutdown.clone().heed(signals.stop).boxed()));
@@ -225,7 +231,7 @@ impl Service {
                 rooms: chat.pauses,
                 providers: chat.providers,
                 spend: chat.spend,
-                queues: chat.queues,
+                figures: chat.figures,
                 history,
                 services: group.view(),
             };

@@ -150,6 +150,11 @@ impl SpendView {
         let sums = self.0.lock();
         sums.spend.in_use(now, local_day(now), &sums.limits)
     }
+
+    /// What was spent today, by the configured prices.
+    pub fn cost(&self, now: Moment) -> f64 {
+        self.0.lock().spend.cost(local_day(now))
+    }
 }
 
 impl Inner {

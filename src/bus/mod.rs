@@ -120,10 +120,15 @@ impl Bus {
         self.link.has_changed().is_err()
     }
 
+    /// The latest answered echo, while the link is up.
+    pub fn proof(&self) -> Option<Proof> {
+        let link = self.link.borrow();
+        link.proof.filter(|_| link.is_up())
+    }
+
     /// The latest round trip, while the link is up.
     pub fn round_trip(&self) -> Option<Duration> {
-        let link = self.link.borrow();
-        link.client.as_ref().and(link.proof.as_ref()).map(Proof::round_trip)
+        self.proof().map(|proof| proof.round_trip())
     }
 
     /// Waits until an echo that began at or after `since` was answered: everything that was

@@ -50,6 +50,11 @@ impl Context {
         self.lines.iter().skip(self.lines.len().saturating_sub(count)).cloned().collect()
     }
 
+    /// How many lines there are.
+    pub fn size(&self) -> usize {
+        self.lines.len()
+    }
+
     /// How many lines are a user's.
     pub fn lines_of(&self, user: &Username) -> usize {
         self.lines.iter().filter(|line| line.user == *user).count()

@@ -47,6 +47,9 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Penalty, Self::Mentions, Self::Messages, Self::Identical];
+
     /// The rule as a label.
     pub fn as_str(self) -> &'static str {
         match self {

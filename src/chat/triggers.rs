@@ -24,6 +24,9 @@ pub enum TriggerKind {
 }
 
 impl TriggerKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Mention, Self::TriggerWord, Self::AutoParticipant, Self::MediaChange];
+
     /// The name as it is written everywhere.
     pub fn as_str(self) -> &'static str {
         match self {

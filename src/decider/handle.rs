@@ -10,6 +10,7 @@ use crate::chat::decisions::Decisions;
 use crate::chat::pause::{Pause, PausedRooms};
 use crate::chat::stored::StoredState;
 use crate::clock::{Clock, Moment};
+use crate::metrics::depth::Depth;
 use crate::names::{RoomName, Username};
 
 /// Notes that may wait.
@@ -48,6 +49,11 @@ impl DeciderHandle {
         let (notes, received) = mpsc::channel(WAITING);
         let (tell, paused) = watch::channel(PausedRooms::default());
         (Self { notes, paused }, received, tell)
+    }
+
+    /// How many notes wait.
+    pub fn depth(&self) -> Depth {
+        Depth::of_channel(&self.notes)
     }
 
     /// Whether a room is paused now.

@@ -5,14 +5,16 @@
 //! costs us the film or somebody's rank, nor the other way round.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use tokio::sync::mpsc::{self, WeakSender, error::TrySendError};
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::chat::event::ChatMessage;
 use crate::chat::event::change::{Media, RoomChange, Visitor};
+use crate::metrics::depth::Depth;
 use crate::names::Username;
 
 /// Messages that may wait.
@@ -51,42 +53,39 @@ pub struct RoomQueue {
     changes: Arc<Semaphore>,
 }
 
-/// Shows how much waits in a room's queue, without keeping it open. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct RoomQueueView(WeakSender<Queued>);
-
-impl RoomQueueView {
-    /// What waits, messages and changes; nothing when the queue is closed.
-    pub fn waiting(&self) -> usize {
-        self.0.upgrade().map_or(0, |inputs| inputs.max_capacity() - inputs.capacity())
-    }
+/// What a room has said.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub input: RoomInput,
+    /// When it was read, since start.
+    pub read: Duration,
 }
 
 #[derive(Debug)]
 struct Queued {
-    input: RoomInput,
+    arrived: Arrived,
     _places: OwnedSemaphorePermit,
 }
 
 /// A queue, and where it comes out.
-pub(super) fn channel() -> (RoomQueue, BoxStream<'static, RoomInput>) {
+pub(super) fn channel() -> (RoomQueue, BoxStream<'static, Arrived>) {
     let (inputs, mut queued) = mpsc::channel::<Queued>(CHAT + CHANGES);
     let (chat, changes) = (Arc::new(Semaphore::new(CHAT)), Arc::new(Semaphore::new(CHANGES)));
-    let outlet = stream::poll_fn(move |context| queued.poll_recv(context)).map(|queued| queued.input);
+    let outlet = stream::poll_fn(move |context| queued.poll_recv(context)).map(|queued| queued.arrived);
     (RoomQueue { inputs, chat, changes }, outlet.boxed())
 }
 
 impl RoomQueue {
-    /// Shows how much waits.
-    pub fn view(&self) -> RoomQueueView {
-        RoomQueueView(self.inputs.downgrade())
+    /// How much waits.
+    pub fn depth(&self) -> Depth {
+        Depth::of_channel(&self.inputs)
     }
 
-    /// Puts something at the end; never waits.
+    /// Puts something at the end that was read then, since start; never waits.
     ///
     /// # Errors
     /// When it is not taken.
-    pub fn put(&self, input: RoomInput) -> Result<(), NotTaken> {
+    pub fn put(&self, read: Duration, input: RoomInput) -> Result<(), NotTaken> {
         if self.inputs.is_closed() {
             return Err(NotTaken::Closed);
         }
@@ -96,7 +95,8 @@ impl RoomQueue {
         };
         let wanted = u32::try_from((1 + bytes / PLACE).min(all)).unwrap_or(u32::MAX);
         let places = places.clone().try_acquire_many_owned(wanted).map_err(|_| NotTaken::Full)?;
-        self.inputs.try_send(Queued { input, _places: places }).map_err(|error| match error {
+        let arrived = Arrived { input, read };
+        self.inputs.try_send(Queued { arrived, _places: places }).map_err(|error| match error {
             TrySendError::Full(_) => NotTaken::Full,
             TrySendError::Closed(_) => NotTaken::Closed,
         })
@@ -152,18 +152,18 @@ mod tests {
 
     /// How many of them are taken before the queue is full.
     fn fitting(queue: &RoomQueue, input: impl Fn() -> RoomInput) -> usize {
-        (0..100_000).take_while(|_| queue.put(input()).is_ok()).count()
+        (0..100_000).take_while(|_| queue.put(Duration::ZERO, input()).is_ok()).count()
     }
 
     #[tokio::test]
     async fn chat_and_changes_come_out_in_the_order_in_which_they_were_put_in() {
         let (queue, outlet) = channel();
         for input in [chat(1), progress(2.0), chat(3), progress(4.0)] {
-            queue.put(input).expect("taken");
+            queue.put(Duration::ZERO, input).expect("taken");
         }
         drop(queue);
         let order: Vec<f64> = outlet
-            .map(|input| match input {
+            .map(|arrived| match arrived.input {
                 RoomInput::Chat(message) => message.text.len() as f64,
                 RoomInput::Change(RoomChange::Progress(progress)) => progress.position,
                 RoomInput::Change(other) => panic!("{other:?}"),
@@ -179,8 +179,8 @@ mod tests {
         assert_eq!(fitting(&queue, || chat(10)), CHAT);
         assert_eq!(fitting(&queue, || progress(1.0)), CHANGES);
         drop(outlet.next().await);
-        assert_eq!(queue.put(progress(1.0)), Err(NotTaken::Full), "a message was read");
-        assert_eq!(queue.put(chat(10)), Ok(()));
+        assert_eq!(queue.put(Duration::ZERO, progress(1.0)), Err(NotTaken::Full), "a message was read");
+        assert_eq!(queue.put(Duration::ZERO, chat(10)), Ok(()));
     }
 
     #[tokio::test]
@@ -194,19 +194,19 @@ mod tests {
     #[tokio::test]
     async fn what_is_larger_than_all_that_may_wait_waits_alone() {
         let (queue, mut outlet) = channel();
-        assert_eq!(queue.put(users(100_000)), Ok(()));
-        assert_eq!(queue.put(chat(2 * CHAT * PLACE)), Ok(()));
-        assert_eq!(queue.put(chat(1)), Err(NotTaken::Full));
-        assert_eq!(queue.put(progress(1.0)), Err(NotTaken::Full));
+        assert_eq!(queue.put(Duration::ZERO, users(100_000)), Ok(()));
+        assert_eq!(queue.put(Duration::ZERO, chat(2 * CHAT * PLACE)), Ok(()));
+        assert_eq!(queue.put(Duration::ZERO, chat(1)), Err(NotTaken::Full));
+        assert_eq!(queue.put(Duration::ZERO, progress(1.0)), Err(NotTaken::Full));
         drop((outlet.next().await, outlet.next().await));
-        assert_eq!(queue.put(chat(1)), Ok(()));
+        assert_eq!(queue.put(Duration::ZERO, chat(1)), Ok(()));
     }
 
     #[tokio::test]
     async fn a_queue_that_nobody_reads_any_more_says_so() {
         let (queue, outlet) = channel();
         drop(outlet);
-        assert_eq!(queue.put(chat(1)), Err(NotTaken::Closed));
-        assert_eq!(queue.put(progress(1.0)), Err(NotTaken::Closed));
+        assert_eq!(queue.put(Duration::ZERO, chat(1)), Err(NotTaken::Closed));
+        assert_eq!(queue.put(Duration::ZERO, progress(1.0)), Err(NotTaken::Closed));
     }
 }

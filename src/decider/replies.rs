@@ -53,6 +53,8 @@ impl DeciderLoop {
     ) {
         let Some(fired) = &silence.fired else { return };
         let (now, reason) = (self.clock.now(), silence.reason);
+        tools.metrics.fired(&fired.trigger);
+        tools.metrics.held_back(&fired.trigger, silence);
         self.health.reply_fired(now);
         self.health.reply_ended(now, ReplyOutcome::Silenced(reason));
         let user = message.map(|message| &message.user);
@@ -61,8 +63,10 @@ impl DeciderLoop {
         self.decisions.push(true, Entry::of_silence(now, room, message, silence));
     }
 
-    pub(super) fn reply(&mut self, plan: Box<ReplyPlan>, tools: &ReplyTools) {
+    /// `read` is when what is answered came in, since start.
+    pub(super) fn reply(&mut self, plan: Box<ReplyPlan>, read: Duration, tools: &ReplyTools) {
         let now = self.clock.now();
+        tools.metrics.fired(&plan.trigger);
         self.health.reply_fired(now);
         let in_hand =
             InHand { ticket: plan.ticket, begun: now.elapsed, decision: Entry::of_plan(now, &plan) };
@@ -73,7 +77,7 @@ impl DeciderLoop {
             self.settle(in_hand, end);
             return;
         }
-        let task = self.replies.spawn(crate::reply::reply(plan, tools.clone()));
+        let task = self.replies.spawn(crate::reply::reply(plan, read, tools.clone()));
         self.in_hand.insert(task.id(), in_hand);
     }
 

@@ -10,6 +10,7 @@ use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::state::{ProviderStatus, State};
 use crate::clock::Moment;
 use crate::names::ProviderName;
+use crate::outcome::Reason;
 
 /// Health at one moment: all of it was true together.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +70,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// How many messages and replies ended in silence for reasons of a kind.
+    pub fn silences(&self, is_of_kind: impl Fn(Reason) -> bool) -> u64 {
+        self.ignored.of(&is_of_kind) + self.ledger.silenced.of(&is_of_kind)
+    }
+
     /// How many providers have this status.
     pub fn providers_with(&self, status: ProviderStatus) -> usize {
         self.providers.iter().filter(|provider| provider.status == status).count()

@@ -14,6 +14,7 @@ use crate::bus::{Bus, PublishError, subjects};
 use crate::clock::Clock;
 use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, Progress};
+use crate::metrics::Metrics;
 use crate::settings::InForce;
 
 /// How long the decider may take to answer before a beat.
@@ -46,6 +47,8 @@ pub struct HeartbeatPublisher {
     pub clock: Clock,
     /// What they say.
     pub health: HealthMonitor,
+    /// Where they are counted.
+    pub metrics: Metrics,
     /// Who has to answer before each.
     pub decider: DeciderHandle,
     /// Who asks for one at once.
@@ -68,12 +71,14 @@ impl HeartbeatPublisher {
         }
         let mut interval = self.interval();
         let mut schedule = self.schedule(interval);
+        // When the beat that is taken was due; none of one that somebody asked for.
+        let mut due = None;
         'beats: loop {
             progress.due(self.clock.now().elapsed + DECIDER_PATIENCE);
             #[cfg(feature = "test-hooks")]
             crate::test_hooks::stall_heartbeat().await;
             let connection = *announced.borrow_and_update();
-            if self.beat(&mut decider, connection).await {
+            if self.beat(&mut decider, connection, due.take()).await {
                 self.ready.send_replace(true);
             }
             loop {
@@ -85,6 +90,7 @@ impl HeartbeatPublisher {
                     _ = announced.changed() => break,
                     () = sleep(next.saturating_sub(self.clock.now().elapsed)) => {
                         schedule.take(self.clock.now().elapsed);
+                        due = Some(next);
                         break;
                     }
                     Ok(()) = self.in_force.changed() => {
@@ -100,7 +106,7 @@ impl HeartbeatPublisher {
         }
         progress.end();
         let connection = *announced.borrow();
-        self.beat(&mut decider, connection).await;
+        self.beat(&mut decider, connection, None).await;
     }
 
     fn interval(&mut self) -> Duration {
@@ -115,8 +121,8 @@ impl HeartbeatPublisher {
         schedule
     }
 
-    /// Whether the beat is out.
-    async fn beat(&self, decider: &mut ProvenDecider, connection: u64) -> bool {
+    /// Whether the beat is out that was due then, since start.
+    async fn beat(&self, decider: &mut ProvenDecider, connection: u64, due: Option<Duration>) -> bool {
         let (decider, is_fresh) = tokio::join!(decider.probe(&self.clock), self.bus.is_fresh());
         if !is_fresh {
             debug!("no heartbeat: the link to NATS is down or unproven");
@@ -137,7 +143,12 @@ impl HeartbeatPublisher {
         let lifecycle = wire::lifecycle_heartbeat(&self.identity, &self.about.now(), &snapshot);
         // Each has listeners of its own, so neither hangs on the other's success.
         let one_is_out = self.publish(&subjects::heartbeat(service), heartbeat).await;
-        self.publish(&subjects::lifecycle_heartbeat(service), lifecycle).await || one_is_out
+        let is_out = self.publish(&subjects::lifecycle_heartbeat(service), lifecycle).await || one_is_out;
+        if is_out {
+            let now = self.clock.now();
+            self.metrics.beat(now.wall, due.map(|due| now.elapsed.saturating_sub(due)));
+        }
+        is_out
     }
 
     async fn publish(&self, subject: &str, payload: Vec<u8>) -> bool {

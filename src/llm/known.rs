@@ -192,6 +192,11 @@ impl ProvidersView {
         known.latest(name).map(|place| known.with_totals(place))
     }
 
+    /// The sums of all of them.
+    pub fn spend(&self) -> &SpendView {
+        &self.spend
+    }
+
     /// What a provider was used for today.
     pub fn spent(&self, now: Moment, name: &ProviderName) -> ProviderSpent {
         self.spend.of_provider(now, name)

@@ -38,9 +38,6 @@ impl Facts {
 
 /// The document: every key that there has ever been, and what came later.
 pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) -> Value {
-    let count = |is_of_kind: fn(Reason) -> bool| {
-        snapshot.ignored.of(is_of_kind) + snapshot.ledger.silenced.of(is_of_kind)
-    };
     let uptime = snapshot.at.elapsed.saturating_sub(identity.started.elapsed);
     let mut document = json!({
         "service": identity.service,
@@ -67,9 +64,9 @@ pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) ->
         "providers_failed": snapshot.providers_with(ProviderStatus::Failed),
         "llm_providers": providers(snapshot),
         "trigger_fires": snapshot.ledger.fired,
-        "rate_limit_hits": count(is_rate_limit),
-        "spam_detected": count(|reason| reason == Reason::Spam),
-        "validation_failures": count(|reason| reason.as_str().starts_with("rejected_")),
+        "rate_limit_hits": snapshot.silences(Reason::is_rate_limit),
+        "spam_detected": snapshot.silences(|reason| reason == Reason::Spam),
+        "validation_failures": snapshot.silences(Reason::is_rejection),
         "media_changes": snapshot.media_changes,
         "unique_users": snapshot.unique_users,
         "triggers_configured": facts.triggers_configured,
@@ -87,20 +84,6 @@ pub(super) fn health(identity: &Identity, facts: &Facts, snapshot: &Snapshot) ->
         fields.shift_remove("reason");
     }
     document
-}
-
-fn is_rate_limit(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::GlobalMinute
-            | Reason::GlobalHour
-            | Reason::GlobalCooldown
-            | Reason::UserHour
-            | Reason::UserCooldown
-            | Reason::MentionCooldown
-            | Reason::TriggerHour
-            | Reason::TriggerCooldown
-    )
 }
 
 fn providers(snapshot: &Snapshot) -> Map<String, Value> {

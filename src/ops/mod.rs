@@ -2,9 +2,9 @@
 
 pub mod commands;
 mod document;
+pub mod figures;
 pub mod http;
 pub mod providers;
-pub mod queues;
 pub mod remembered;
 mod status;
 pub mod systemd;

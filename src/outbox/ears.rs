@@ -1,5 +1,8 @@
 //! Whether a room hears us, as its outbox follows it and health is told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -20,11 +23,13 @@ pub(super) struct Ears {
     connection: u64,
     /// What health was told.
     complaint: Option<&'static str>,
+    /// Shown to others: the lines in a row that were not heard.
+    unheard: Arc<AtomicU32>,
 }
 
 impl Ears {
-    pub(super) fn new(room: RoomName, tools: Tools, echoes: Echoes) -> Self {
-        Self { room, tools, echoes, hearing: Hearing::default(), connection: 0, complaint: None }
+    pub(super) fn new(room: RoomName, tools: Tools, echoes: Echoes, unheard: Arc<AtomicU32>) -> Self {
+        Self { room, tools, echoes, hearing: Hearing::default(), connection: 0, complaint: None, unheard }
     }
 
     /// A line is handed over.
@@ -79,6 +84,7 @@ impl Ears {
         }
         self.hearing.excuse(self.echoes.come_since());
         let complaint = self.hearing.complaint(now.elapsed);
+        self.unheard.store(self.hearing.unheard(), Ordering::Relaxed);
         if complaint == self.complaint {
             return;
         }

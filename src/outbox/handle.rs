@@ -1,6 +1,7 @@
 //! How replies get into a room's outbox.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -10,11 +11,28 @@ use super::line::Batch;
 use super::{Tools, heard};
 use crate::clock::Clock;
 use crate::health::{Component, HealthMonitor};
+use crate::metrics::depth::Depth;
 use crate::names::RoomName;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
 
 /// How long an overflow keeps the component unhealthy.
 const OVERFLOW_LASTS: Duration = Duration::from_secs(60);
+
+/// What there is to see of an outbox from outside. Cheap to clone; the outbox does not wait for its end.
+#[derive(Debug, Clone)]
+pub struct OutboxView {
+    /// Its lines that wait or are out.
+    pub lines: Depth,
+    unheard: Arc<AtomicU32>,
+}
+
+impl OutboxView {
+    /// How many lines in a row were sent and not heard in the room.
+    pub fn unheard(&self) -> u32 {
+        self.unheard.load(Ordering::Relaxed)
+    }
+}
+
 /// Where a room's replies are handed in. Cheap to clone.
 #[derive(Clone)]
 pub struct OutboxHandle {
@@ -23,22 +41,9 @@ pub struct OutboxHandle {
     echoes: mpsc::Sender<String>,
     places: Arc<Semaphore>,
     capacity: usize,
+    unheard: Arc<AtomicU32>,
     clock: Clock,
     health: HealthMonitor,
-}
-
-/// Shows how many lines wait in a room's outbox or are being said. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct OutboxView {
-    places: Arc<Semaphore>,
-    capacity: usize,
-}
-
-impl OutboxView {
-    /// The lines that take a place.
-    pub fn lines(&self) -> usize {
-        self.capacity.saturating_sub(self.places.available_permits())
-    }
 }
 
 impl OutboxHandle {
@@ -46,6 +51,7 @@ impl OutboxHandle {
     pub(super) fn new(
         room: &RoomName,
         tools: &Tools,
+        unheard: Arc<AtomicU32>,
     ) -> (Self, mpsc::Receiver<Batch>, mpsc::Receiver<String>) {
         let capacity = tools.in_force.borrow().config().outbox.max_lines;
         let (batches, received) = mpsc::channel(capacity.max(1));
@@ -56,15 +62,17 @@ impl OutboxHandle {
             echoes,
             places: Arc::new(Semaphore::new(capacity)),
             capacity,
+            unheard,
             clock: tools.clock,
             health: tools.health.clone(),
         };
         (handle, received, heard)
     }
 
-    /// Shows how many lines wait.
+    /// What there is to see of it.
     pub fn view(&self) -> OutboxView {
-        OutboxView { places: self.places.clone(), capacity: self.capacity }
+        let lines = Depth::of_places(self.places.clone(), self.capacity);
+        OutboxView { lines, unheard: self.unheard.clone() }
     }
 
     /// A line of ours appeared in the room. Never waits: an echo that finds no room is behind as many as

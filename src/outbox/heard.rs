@@ -113,6 +113,11 @@ impl Hearing {
         }
     }
 
+    /// How many lines in a row were not heard in time, as of the last [`Self::complaint`].
+    pub fn unheard(&self) -> u32 {
+        self.unheard
+    }
+
     /// When the next line's time for an echo is over, since start: then [`Self::complaint`] may be
     /// another.
     pub fn next_change(&self) -> Option<Duration> {

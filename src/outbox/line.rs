@@ -9,6 +9,7 @@ use super::before::{Before, Verdict, Words};
 use crate::clock::Moment;
 use crate::config::Validation;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::timings::Waits;
 
 /// What became of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Line {
     pub handed_over: Duration,
     /// When it may be said, since start; none until it is the first in the queue.
     pub due: Option<Duration>,
+    /// When the robot was found in the room, since start; none until then.
+    pub robot_there: Option<Duration>,
     /// When it was handed to the bus; none while it waits.
     pub spoken: Option<Moment>,
 }
@@ -72,6 +75,7 @@ struct OpenBatch {
     worst: LineOutcome,
     parts_sent: usize,
     spoken: Option<Moment>,
+    waits: Waits,
     /// What the lines are; none once the room was told.
     words: Option<Words>,
     correlation_id: String,
@@ -94,7 +98,8 @@ impl OpenBatch {
     fn end(self) {
         let outcome = reply_outcome(self.worst, self.spoken.is_some());
         // A reply task that is gone was given up; its outcome is counted there.
-        let _ = self.respond.send(ReplyEnd { outcome, spoken: self.spoken, parts_sent: self.parts_sent });
+        let Self { spoken, parts_sent, waits, .. } = self;
+        let _ = self.respond.send(ReplyEnd { outcome, spoken, parts_sent, waits });
     }
 }
 
@@ -114,8 +119,15 @@ impl Lines {
         self.next_batch += 1;
         let outstanding = batch.parts.len();
         for (part, text) in batch.parts.into_iter().enumerate() {
-            let handed_over = batch.handed_over;
-            self.waiting.push_back(Line { batch: number, part, text, handed_over, due: None, spoken: None });
+            self.waiting.push_back(Line {
+                batch: number,
+                part,
+                text,
+                handed_over: batch.handed_over,
+                due: None,
+                robot_there: None,
+                spoken: None,
+            });
         }
         self.open.insert(
             number,
@@ -124,6 +136,7 @@ impl Lines {
                 worst: LineOutcome::Sent,
                 parts_sent: 0,
                 spoken: None,
+                waits: Waits::since(batch.handed_over),
                 words: Some(batch.words),
                 correlation_id: batch.correlation_id,
                 respond: batch.respond,
@@ -171,7 +184,7 @@ impl Lines {
         if let Some(next) = self.waiting.get_mut(place) {
             next.due = None;
         }
-        self.waiting.insert(place, Line { spoken: None, ..line });
+        self.waiting.insert(place, Line { spoken: None, robot_there: None, ..line });
     }
 
     /// Whether no reply waits for anything.
@@ -182,6 +195,15 @@ impl Lines {
     /// The correlation id of a line's reply.
     pub fn correlation_id(&self, batch: u64) -> Option<&str> {
         self.open.get(&batch).map(|open| open.correlation_id.as_str())
+    }
+
+    /// A line that was out is answered, or won't be: what was waited for is counted.
+    pub fn waited(&mut self, now: Duration, line: &Line) {
+        let (Some(open), Some(spoken)) = (self.open.get_mut(&line.batch), line.spoken) else { return };
+        let due = line.due.unwrap_or(spoken.elapsed);
+        open.waits.gap(due);
+        open.waits.robot(due, line.robot_there.unwrap_or(due));
+        open.waits.robot(spoken.elapsed, now);
     }
 
     /// A line has its outcome. With its last line a reply has its own.

@@ -9,6 +9,7 @@ pub mod line;
 mod sending;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -85,9 +86,10 @@ pub struct Outbox {
 impl Outbox {
     /// An outbox and where to hand replies in.
     pub fn new(room: RoomName, tools: Tools, robot: RoomRobot) -> (Self, OutboxHandle) {
-        let (handle, batches, echoes) = OutboxHandle::new(&room, &tools);
+        let unheard = Arc::new(AtomicU32::new(0));
+        let (handle, batches, echoes) = OutboxHandle::new(&room, &tools, unheard.clone());
         let progress = tools.health.progress(Component::Outbox);
-        let ears = Ears::new(room.clone(), tools.clone(), robot.echoes());
+        let ears = Ears::new(room.clone(), tools.clone(), robot.echoes(), unheard);
         let outbox = Self {
             room,
             tools,
@@ -174,6 +176,7 @@ impl Outbox {
         let may_speak = async {
             sleep(due.saturating_sub(tools.clock.now().elapsed)).await;
             robot.in_the_room().await;
+            line.robot_there = Some(tools.clock.now().elapsed);
             tools.bus.proven_since(due).await;
         };
         timeout(stale_in, may_speak).await.is_ok()

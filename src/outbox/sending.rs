@@ -72,7 +72,9 @@ impl Outbox {
 
     pub(super) fn answered(&mut self, answered: Answered) {
         let Answered { line, echo, outcome } = answered;
-        self.progress.begin(self.tools.clock.now());
+        let now = self.tools.clock.now();
+        self.progress.begin(now);
+        self.lines.waited(now.elapsed, &line);
         self.one_at_a_time = matches!(outcome, Ok(Said::NoResponders));
         if matches!(outcome, Ok(Said::NoResponders) | Err(_)) {
             self.ears.not_said(echo);

@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::config::Testing as Settings;
 use crate::health::{Component, HealthMonitor};
+use crate::metrics::depth::Depth;
 use file::LogFile;
 pub use record::{Course, Record};
 
@@ -66,6 +67,11 @@ impl ResponseLog {
             losses: losses.clone(),
         };
         (Self(Some(Queue { entries, bytes, losses })), Some(writer))
+    }
+
+    /// How many records wait; none of a log that nobody wants.
+    pub fn depth(&self) -> Option<Depth> {
+        self.0.as_ref().map(|queue| Depth::of_channel(&queue.entries))
     }
 
     /// Hands in a record; never waits. When the queue is full it is lost, and counted.

@@ -10,6 +10,7 @@ use crate::clock::{self, Moment};
 use crate::llm::Answer;
 use crate::names::RoomName;
 use crate::outcome::{Reason, ReplyEnd, ReplyOutcome};
+use crate::timings::Timings;
 
 /// What became known while a reply was made; the earlier it ended, the less.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Course {
     pub prompt: Option<Prompt>,
     /// What it answered.
     pub answer: Option<Answer>,
+    /// When.
+    pub timings: Timings,
     /// The lines that came of it; those of the fallback message where one was said instead.
     pub lines: Vec<String>,
 }

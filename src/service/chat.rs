@@ -1,7 +1,7 @@
 //! Chat as it is wired: intake → queue per room → decider → reply tasks → outbox per room.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -15,7 +15,7 @@ use crate::intake::Intake;
 use crate::llm::{ProvidersView, Router};
 use crate::names::RoomName;
 use crate::ops::commands::Pauses;
-use crate::ops::queues::Queues;
+use crate::ops::figures::{Figures, Queues, Remembered};
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
@@ -37,14 +37,14 @@ pub(super) struct Chat {
     pub providers: ProvidersView,
     /// What they cost.
     pub spend: SpendView,
-    /// How much waits.
-    pub queues: Queues,
     /// Whether the decider knows all that can be known of the rooms at our start.
     pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
     pub robot_watch: RobotWatch,
     /// Reads the operator's templates.
     pub templates: BoxFuture<'static, ()>,
+    /// What scrapes are made of.
+    pub figures: Figures,
     /// Opens the connections to the providers.
     pub warm_up: BoxFuture<'static, ()>,
 }
@@ -55,7 +55,7 @@ impl Chat {
         keeper: &mut LinkKeeper,
         robot_notices: mpsc::Receiver<RobotNotice>,
     ) -> Self {
-        let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
+        let Common { config, in_force, contexts, identity, clock, health, metrics, bus, shutdown } = common;
         let (spend, spend_writer) = SpendBook::open(config, *clock);
         let (room_state, memory) = RoomState::new();
         let pauses = Pauses::new(config.rooms.clone(), &config.state_dir);
@@ -83,20 +83,35 @@ impl Chat {
                 give_up: shutdown.give_up.clone(),
             },
         );
-        let waiting = Queues {
-            rooms: queues.iter().map(|(_, queue)| queue.view()).collect(),
-            outboxes: handles.values().map(OutboxHandle::view).collect(),
-        };
         let spend_view = spend.view();
         let router = Router::new(config, spend, health.clone(), *clock);
         let (providers, checks) = (router.view(), router.checks());
         let warm_up = router.warm_up().boxed();
         let (template_reader, templates) = TemplatesTask::new(&config.templates, *clock, health.clone());
         let (log, log_writer) = ResponseLog::new(&config.testing, *clock, health.clone());
+        let figures = Figures {
+            identity: identity.clone(),
+            in_force: in_force.clone(),
+            contexts: contexts.clone(),
+            health: health.clone(),
+            clock: *clock,
+            bus: bus.clone(),
+            metrics: metrics.clone(),
+            providers: providers.clone(),
+            decider: decider.clone(),
+            queues: Queues {
+                rooms: queues.iter().map(|(_, queue)| queue.depth()).collect(),
+                outboxes: handles.values().map(OutboxHandle::view).collect(),
+                response_log: log.depth(),
+                notes: decider.depth(),
+            },
+            remembered: Arc::new(Mutex::new(Remembered::default())),
+        };
         let tools = ReplyTools {
             templates,
             clock: *clock,
             log,
+            metrics: metrics.clone(),
             contexts: contexts.clone(),
             bus: bus.clone(),
             router,
@@ -127,10 +142,10 @@ impl Chat {
             pauses,
             providers,
             spend: spend_view,
-            queues: waiting,
             state_loaded,
             robot_watch,
             templates: template_reader.run().boxed(),
+            figures,
             warm_up,
         }
     }

@@ -20,9 +20,10 @@ use crate::health::HealthMonitor;
 use crate::history::History;
 use crate::lifecycle::control::{self, Control, Listeners};
 use crate::llm::ProvidersView;
+use crate::metrics::Metrics;
 use crate::ops::commands::{Commands, Pauses};
+use crate::ops::figures::Figures;
 use crate::ops::http::HttpState;
-use crate::ops::queues::Queues;
 use crate::ops::remembered::Remembered;
 use crate::settings::{InForce, SettingsHandle};
 use crate::shutdown::Shutdown;
@@ -40,6 +41,7 @@ pub(super) struct Common {
     pub identity: Arc<Identity>,
     pub clock: Clock,
     pub health: HealthMonitor,
+    pub metrics: Metrics,
     pub bus: Bus,
     pub shutdown: Shutdown,
 }
@@ -76,15 +78,15 @@ pub(super) struct Shown {
     pub rooms: Pauses,
     pub providers: ProvidersView,
     pub spend: SpendView,
-    pub queues: Queues,
+    pub figures: Figures,
     pub history: History,
     pub services: ServicesView,
 }
 
 /// What the HTTP pages are made of.
 pub(super) fn http_state(common: &Common, shown: Shown, ready: watch::Receiver<bool>) -> HttpState {
-    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
-    let Shown { decider, rooms, providers, spend, queues, history, services } = shown;
+    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
+    let Shown { decider, rooms, providers, spend, figures, history, services } = shown;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
     HttpState {
@@ -98,13 +100,14 @@ pub(super) fn http_state(common: &Common, shown: Shown, ready: watch::Receiver<b
         rooms,
         providers,
         spend,
-        queues,
         history,
         clock: *clock,
         ready,
         services,
         stopping: shutdown.stop_taking.clone(),
         health_path: config.metrics.health_path.clone(),
+        metrics_path: config.metrics.metrics_path.clone(),
+        figures,
         token: config.metrics.token.clone(),
         own_hosts: own_hosts.into_iter().flatten().collect(),
     }
@@ -118,8 +121,9 @@ pub(super) fn commands(
     decider: DeciderHandle,
     pauses: Pauses,
     providers: ProvidersView,
+    metrics_endpoint: Option<String>,
 ) -> Task {
-    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown } = common;
+    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
     let mut subjects = vec![subjects::LLM_COMMAND.to_owned(), subjects::command(&identity.service)];
     subjects.dedup();
     let subscriptions = subjects
@@ -134,6 +138,7 @@ pub(super) fn commands(
         pauses,
         providers,
         contexts: contexts.clone(),
+        metrics_endpoint,
         health: health.clone(),
         bus: bus.clone(),
         clock: *clock,

@@ -42,6 +42,8 @@ async fn reading_commands_tell_what_is_in_force() -> Result {
     let world = World::of(BINARY).config(config()).start().await?;
     let ping = data(&world, json!({"command": "system.ping"})).await?;
     assert_eq!((&ping["pong"], &ping["service"]), (&json!(true), &json!("llm")));
+    let address = world.daemon.http_address().await?;
+    assert_eq!(ping["metrics_endpoint"], format!("http://{address}/metrics"));
     assert!(ping["uptime_seconds"].is_number() && ping["version"].is_string(), "{ping}");
     let health = data(&world, json!({"command": "system.health"})).await?;
     assert_eq!((&health["status"], &health["context_log_size"]), (&json!("healthy"), &json!(0)));

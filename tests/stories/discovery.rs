@@ -42,9 +42,8 @@ async fn req_001_the_announcements_have_exactly_their_shape_and_say_what_is_so()
     });
     let world = World::of(BINARY).providers(2).config(changes).start().await?;
     let (startup, discovery) = announcement(&world, Mark::START).await?;
-    // There is no metrics page yet, so none is advertised.
-    assert_like("startup.json", &startup, &["/metadata/endpoints/metrics"]);
-    assert_like("discovery.json", &discovery, &["/metadata/endpoints/metrics"]);
+    assert_like("startup.json", &startup, &[]);
+    assert_like("discovery.json", &discovery, &[]);
     let port = world.daemon.http_address().await?.port();
     for message in [&startup, &discovery] {
         assert_eq!(message.text("/service"), "llm");
@@ -53,8 +52,11 @@ async fn req_001_the_announcements_have_exactly_their_shape_and_say_what_is_so()
         assert_eq!(message.json["providers_configured"], 2);
         assert_eq!(message.json["triggers_loaded"], 1);
         assert_eq!(
-            message.json["metadata"]["endpoints"]["health"],
-            json!({ "port": port, "path": "/health" })
+            message.json["metadata"]["endpoints"],
+            json!({
+                "health": { "port": port, "path": "/health" },
+                "metrics": { "port": port, "path": "/metrics" },
+            })
         );
         assert!(message.text("/timestamp").ends_with("+00:00"), "{message}");
         let said = DateTime::parse_from_rfc3339(message.text("/timestamp")).expect("a time stamp");
@@ -106,7 +108,8 @@ async fn req_001_an_address_under_which_others_reach_us_is_advertised_instead_of
     let world = World::of(BINARY).config(changes).start().await?;
     let (startup, discovery) = announcement(&world, Mark::START).await?;
     let beat = world.recorder.wait_for("kryten.lifecycle.llm.heartbeat", SOON, |_| true).await?;
-    let expected = json!({ "health": { "host": "bot.example.org", "port": 8080, "path": "/how" } });
+    let endpoint = |path: &str| json!({ "host": "bot.example.org", "port": 8080, "path": path });
+    let expected = json!({ "health": endpoint("/how"), "metrics": endpoint("/metrics") });
     for message in [&startup, &discovery, &beat] {
         assert_eq!(message.json["metadata"]["endpoints"], expected, "{message}");
     }

@@ -24,6 +24,7 @@ mod link;
 mod logs;
 mod loop_guard;
 mod media;
+mod metrics;
 mod nats_access;
 mod nats_trouble;
 mod outage;

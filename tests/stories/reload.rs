@@ -8,7 +8,7 @@ use super::commands::{ask, data};
 use crate::BINARY;
 
 /// The file with these changes, taken up on SIGHUP.
-async fn reload(world: &World, changes: Value) -> Result {
+pub(crate) async fn reload(world: &World, changes: Value) -> Result {
     let mut changed = world.config.clone();
     config::merge(&mut changed, changes);
     take_up(world, &changed).await

@@ -108,8 +108,9 @@ fn req_006_an_announcement_after_an_outage_says_how_long_it_was() {
     assert_golden(&discovery(&identity(), &nowhere(), now(), occasion), golden!("discovery_link_back.json"));
     let mut elsewhere = about();
     let host = Some("bot.example.org".to_owned());
+    let endpoint = |path: &str| Endpoint { host: host.clone(), port: 80, path: path.to_owned() };
     elsewhere.endpoints =
-        Some(Endpoints { health: Endpoint { host, port: 80, path: "/health".to_owned() }, metrics: None });
+        Some(Endpoints { health: endpoint("/health"), metrics: Some(endpoint("/metrics")) });
     assert_golden(&startup(&identity(), &elsewhere, now(), occasion), golden!("startup_link_back.json"));
 }
 

@@ -34,6 +34,11 @@ impl Decider {
         pardoned.fold(false, |any, pardoned| any | pardoned)
     }
 
+    /// How many lines the conversations hold.
+    pub fn lines(&self) -> usize {
+        self.rooms.values().map(|room| room.context.size()).sum()
+    }
+
     /// How many lines of a user the conversations hold.
     pub fn lines_of(&self, user: &Username) -> usize {
         self.rooms.values().map(|room| room.context.lines_of(user)).sum()

@@ -20,6 +20,11 @@ pub struct SpendInUse {
 }
 
 impl Spend {
+    /// What was spent on this local day, calls under way included with all that they may cost.
+    pub fn cost(&self, today: NaiveDate) -> f64 {
+        if self.is_over(today) { 0.0 } else { self.spent.cost }
+    }
+
     /// The limits that are configured; of the users' sums the largest.
     pub fn in_use(&self, now: Moment, today: NaiveDate, settings: &Settings) -> Vec<SpendInUse> {
         let is_today = !self.is_over(today);

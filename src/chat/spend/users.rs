@@ -21,6 +21,11 @@ impl UserTokens {
         self.tokens.get(user).copied().unwrap_or_default()
     }
 
+    /// What the user has spent who spent most.
+    pub fn most(&self) -> u64 {
+        self.tokens.values().copied().max().unwrap_or_default()
+    }
+
     /// Replaces a part of what a user has spent.
     pub fn change(&mut self, user: &Username, less: u64, more: u64) {
         if !self.tokens.contains_key(user) {
@@ -46,11 +51,6 @@ impl UserTokens {
             !goes
         });
         self.bytes = self.tokens.keys().map(entry_bytes).sum();
-    }
-
-    /// The most that one user has spent.
-    pub fn most(&self) -> u64 {
-        self.tokens.values().copied().max().unwrap_or_default()
     }
 
     /// All users and what they have spent.

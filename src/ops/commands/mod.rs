@@ -46,6 +46,8 @@ pub struct Commands {
     pub pauses: Pauses,
     pub providers: ProvidersView,
     pub contexts: ContextLog,
+    /// Where the metrics are; none without HTTP.
+    pub metrics_endpoint: Option<String>,
     pub health: HealthMonitor,
     pub bus: Bus,
     pub clock: Clock,
@@ -180,13 +182,17 @@ impl Commands {
     fn ping(&self) -> Value {
         let now = self.clock.now();
         let uptime = now.elapsed.saturating_sub(self.identity.started.elapsed);
-        json!({
+        let mut pong = json!({
             "pong": true,
             "service": self.identity.service,
             "version": self.identity.version,
             "uptime_seconds": rounded(uptime.as_secs_f64(), 3),
             "timestamp": iso(now.wall),
-        })
+        });
+        if let Some(endpoint) = &self.metrics_endpoint {
+            pong["metrics_endpoint"] = json!(endpoint);
+        }
+        pong
     }
 
     fn system_health(&self) -> Value {

@@ -9,6 +9,7 @@ mod guard;
 mod headers;
 mod health;
 mod history;
+mod metrics;
 mod probes;
 mod server;
 mod status;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::commands::Pauses;
 use super::document::Facts;
-use super::queues::Queues;
+use super::figures::Figures;
 use super::remembered::Remembered;
 use crate::bus::Bus;
 use crate::bus::wire::Identity;
@@ -66,8 +67,6 @@ pub struct HttpState {
     pub providers: ProvidersView,
     /// What they cost.
     pub spend: SpendView,
-    /// How much waits.
-    pub queues: Queues,
     /// How we were.
     pub history: History,
     /// When it is.
@@ -80,6 +79,10 @@ pub struct HttpState {
     pub stopping: CancellationToken,
     /// The path of the snapshot, with its leading slash.
     pub health_path: String,
+    /// The path of the metrics, with its leading slash.
+    pub metrics_path: String,
+    /// What they are.
+    pub figures: Figures,
     /// When there is one, every request must bear it.
     pub token: Option<SecretString>,
     /// Under which hosts, besides those that are loopback by name or address, we may be asked
@@ -124,6 +127,7 @@ fn router(state: Arc<HttpState>, feed: Feed, on_loopback: bool) -> Router {
 async fn named_by_the_operator(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
     match uri.path() {
         path if path == state.health_path => health::page(&state),
+        path if path == state.metrics_path => metrics::page(&state).await,
         _ => (StatusCode::NOT_FOUND, "not found\n").into_response(),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn document(state: &HttpState, limits: Option<Vec<InUse>>) -> Value {
         services: state.services.rows(now),
         limits,
         spend: state.spend.limits_in_use(now),
-        queued_messages: state.queues.messages(),
-        queued_lines: state.queues.lines(),
+        queued_messages: state.figures.queues.messages(),
+        queued_lines: state.figures.queues.lines(),
     })
 }

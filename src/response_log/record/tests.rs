@@ -7,6 +7,7 @@ use crate::chat::plan::Decision;
 use crate::chat::testing::{OneRoom, at, message};
 use crate::llm;
 use crate::names::ProviderName;
+use crate::timings::{Timings, Waits};
 
 fn parsed(record: &Record) -> Value {
     let line = record.line();
@@ -15,11 +16,12 @@ fn parsed(record: &Record) -> Value {
 }
 
 fn sent() -> ReplyEnd {
-    ReplyEnd { outcome: ReplyOutcome::Sent, spoken: Some(at(2.0)), parts_sent: 1 }
+    ReplyEnd { outcome: ReplyOutcome::Sent, spoken: Some(at(2.0)), parts_sent: 1, waits: Waits::default() }
 }
 
 fn course() -> Course {
     Course {
+        timings: Timings::default(),
         prompt: Some(Prompt { system: "You are Vera.".into(), user: "bob says: \"hi\"".into() }),
         answer: Some(Answer {
             provider: ProviderName::new("local"),

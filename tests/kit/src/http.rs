@@ -20,7 +20,7 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.context(&what)?;
         // Of the old version, so that no answer comes in chunks.
-        let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.context(&what)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.context(&what)?;

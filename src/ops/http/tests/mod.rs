@@ -28,7 +28,7 @@ use crate::history::History;
 use crate::llm::Router;
 use crate::names::{ProviderName, RoomName, Username};
 use crate::ops::commands::Pauses;
-use crate::ops::queues::Queues;
+use crate::ops::figures::testing::figures;
 use crate::ops::remembered::Remembered;
 use crate::outcome::Reason;
 use crate::settings::InForce;
@@ -98,6 +98,8 @@ fn state() -> (HttpState, watch::Sender<bool>) {
     let state = HttpState {
         services: ServicesView::new(Arc::new(identity.clone())),
         identity,
+        figures: figures(in_force.clone(), health.clone(), clock),
+        metrics_path: "/metrics".to_owned(),
         in_force,
         contexts: ContextLog::default(),
         health: health.clone(),
@@ -109,7 +111,6 @@ fn state() -> (HttpState, watch::Sender<bool>) {
         // Only to be looked at: its reports are not ours.
         providers: Router::new(&config, spend.clone(), HealthMonitor::new(clock.now(), [], []), clock).view(),
         spend: spend.view(),
-        queues: Queues::default(),
         clock,
         ready: is_ready,
         stopping: CancellationToken::new(),
