@@ -65,6 +65,20 @@ ended() {
 # say TEXT: somebody says something in the room.
 say() { bus pub kryten.events.cytube.movienight.chatmsg "{\"payload\":{\"username\":\"alice\",\"msg\":\"$1\"}}"; }
 
+# page [PATH]: what the daemon's HTTP says at PATH; without one, its address.
+page() {
+    local address
+    address="$(grep -i http "$FOLDER/config.log" | grep -oE '127\.0\.0\.1:[0-9]+' | head -n 1)"
+    [ $# -gt 0 ] || { echo "http://$address/"; return; }
+    exec 9<> "/dev/tcp/127.0.0.1/${address##*:}"
+    printf 'GET %s HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n\r\n' "$1" "$address" >&9
+    sed '1,/^\r$/d' <&9
+    exec 9>&-
+}
+
+# shows TEXT PATH: prints TEXT when it is on a page; false when it is not.
+shows() { page "$2" | grep -oF "$1" | head -n 1 | grep .; }
+
 # nats_up: starts the NATS server. nats_down: ends it.
 nats_up() {
     # Emptied before the wait: the last server's log says that it was ready too.
