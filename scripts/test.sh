@@ -102,8 +102,6 @@ while read -r folder program; do
     start "$folder" "$program"
     running+=("${started[*]}")
 done <"$out/together"
-in_background doc nice -n 10 cargo test --quiet --workspace --doc
-running+=("doc $!")
 for one in "${running[@]}"; do
     # Unquoted on purpose: a name and a job.
     finish $one

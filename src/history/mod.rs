@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::health::HealthMonitor;
+use crate::health::{Component, HealthMonitor};
 pub use reader::{NoHistory, Reader};
 pub use recorder::Recorder;
 pub use steps::Range;
@@ -63,6 +63,8 @@ impl History {
         if !settings.enabled {
             return (Self::off(), None);
         }
+        // Watched from the start, not only from the first write on.
+        health.condition(clock.now(), Component::History, "writing", None, None);
         let path = state_dir.join(&settings.file);
         let losses = Arc::new(Losses::default());
         let (entries, waiting) = mpsc::channel(WAITING);

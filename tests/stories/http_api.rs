@@ -58,6 +58,19 @@ async fn the_status_and_the_decisions_tell_what_happened() -> Result {
     assert_eq!(status["nats_connected"], true);
     assert!(status["link_ms"].is_number(), "{status}");
 
+    // Every service on the bus, us among them.
+    let beat = json!({"instance_id": "theirs", "health": "degraded", "version": "2.0"}).to_string();
+    let neighbour = world.server.client().await?;
+    neighbour.publish("kryten.service.heartbeat.economy", beat.into()).await.context("a beat")?;
+    neighbour.flush().await.context("a beat")?;
+    let is_heard = |status: &Value| status["services"].as_array().is_some_and(|services| services.len() == 2);
+    let heard = world.daemon.wait_for_json("/api/status", SOON, is_heard).await?;
+    let economy = named(&heard["services"], "service", "economy");
+    assert_eq!((&economy["standing"], &economy["is_us"]), (&json!("degraded"), &json!(false)));
+    assert!(economy["beat_age_seconds"].is_number(), "{economy}");
+    let ours = named(&heard["services"], "service", "llm");
+    assert_eq!((&ours["standing"], &ours["is_us"]), (&json!("healthy"), &json!(true)), "{heard}");
+
     let why = page(&world, "/api/decisions?user=eve&fired=true").await?;
     assert_eq!(why["decisions"][0]["reason"], "global_minute", "{why}");
     let all = page(&world, "/api/decisions").await?;

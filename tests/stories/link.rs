@@ -173,6 +173,11 @@ async fn a_flapping_link_makes_no_storm_of_announcements_and_the_last_one_goes_o
 #[tokio::test]
 async fn two_hundred_reconnects_leave_nothing_behind() -> Result {
     let world = world().await?;
+    // Its history opens files of its own, at the first thing that is kept.
+    world
+        .daemon
+        .wait_for_json("/api/history?range=1h", SOON, |history| history["minutes"][0].is_object())
+        .await?;
     let proxy = world.proxy()?;
     let reconnect = async || -> Result {
         let mark = world.daemon.log().mark();

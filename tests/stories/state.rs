@@ -178,7 +178,8 @@ async fn a_restart_does_not_comment_again_without_jetstream() -> Result {
 
 #[tokio::test]
 async fn without_comments_on_films_nothing_is_written_down() -> Result {
-    let world = World::of(BINARY).server(with_jetstream()).start().await?;
+    let no_history = json!({"history": {"enabled": false}});
+    let world = World::of(BINARY).server(with_jetstream()).config(no_history).start().await?;
     let room = &world.rooms[0];
     plays(&world, room, "A", 6_000).await?;
     plays(&world, room, "B", 6_000).await?;
