@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use kryten_testkit::provider::{Behaviour, distinct_text};
 use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Mark, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
 const STARTS: usize = 20;
 const IDLE: Duration = Duration::from_secs(60);
+/// How often Prometheus asks meanwhile.
+const SCRAPES: u32 = 4;
+const QUESTIONS: usize = 500;
 const MENTIONS: usize = 100;
 const PROVIDER_TAKES: Duration = Duration::from_millis(500);
 
@@ -22,6 +25,7 @@ fn main() -> Result {
     runtime.block_on(async {
         first_heartbeat().await?;
         burst().await?;
+        reply_path().await?;
         idle().await
     })
 }
@@ -51,13 +55,7 @@ async fn first_heartbeat() -> Result {
 
 /// A hundred mentions at once, with limits set wide and a provider that takes half a second.
 async fn burst() -> Result {
-    let wide = json!({
-        "chat_min_delay": 0, "chat_jitter": 0,
-        "outbox": {"max_lines": 1000},
-        "spam_detection": {"enabled": false},
-        "loop_guard": {"max_replies_in_a_row": 0}
-    });
-    let world = World::of(BINARY).config(wide).start().await?;
+    let world = World::of(BINARY).config(wide()).start().await?;
     let answers = AtomicU64::new(0);
     world.provider().always(Behaviour::choose(move |_| {
         let number = answers.fetch_add(1, Ordering::Relaxed);
@@ -88,25 +86,71 @@ async fn burst() -> Result {
     Ok(())
 }
 
-/// Memory and processor time of a daemon that only beats and proves its link.
+/// One question after the other, by a provider that answers at once: what a reply takes of ours, of the bus
+/// and of the stand-ins.
+async fn reply_path() -> Result {
+    let world = World::of(BINARY).config(wide()).start().await?;
+    let answers = AtomicU64::new(0);
+    world.provider().always(Behaviour::choose(move |_| {
+        Behaviour::Answer(distinct_text(answers.fetch_add(1, Ordering::Relaxed)))
+    }));
+    let mut taken = Vec::new();
+    for number in 0..QUESTIONS {
+        let mark = world.robot.says.mark();
+        let asked = Instant::now();
+        world.mention(&format!("user{number}"), &format!("tell me about film number {number}")).await?;
+        world.robot.says.wait_since(mark, "an answer", SOON, |_| true).await?;
+        taken.push(asked.elapsed());
+    }
+    taken.sort_unstable();
+    println!(
+        "{QUESTIONS} questions one by one: from the question to the line median {}, 9 of 10 within {}",
+        microseconds(taken[QUESTIONS / 2]),
+        microseconds(taken[QUESTIONS * 9 / 10])
+    );
+    Ok(())
+}
+
+/// Limits so wide that nobody waits.
+fn wide() -> Value {
+    json!({
+        "chat_min_delay": 0, "chat_jitter": 0,
+        "outbox": {"max_lines": 1000},
+        "spam_detection": {"enabled": false},
+        "loop_guard": {"max_replies_in_a_row": 0}
+    })
+}
+
+/// Memory and processor time of a daemon that only beats and proves its link, with all on that watches it.
 async fn idle() -> Result {
     println!("idle: measuring for {} s", IDLE.as_secs());
     let world = World::of(BINARY)
-        .config(json!({"service_metadata": {"heartbeat_interval_seconds": 10}}))
+        .config(json!({
+            "service_metadata": {"heartbeat_interval_seconds": 10},
+            "llm_providers": {"first": {"health_check": {"interval_seconds": 30}}},
+        }))
         .start()
         .await?;
-    let until = Instant::now() + IDLE;
+    let began = Instant::now();
     let before = world.daemon.cpu_time()?;
     let beats = world.recorder.all("kryten.service.heartbeat.*").len();
-    tokio::time::sleep_until(until.into()).await;
+    for scrape in 1..=SCRAPES {
+        tokio::time::sleep_until((began + IDLE / SCRAPES * scrape).into()).await;
+        let (status, figures) = world.daemon.get("/metrics").await?;
+        assert!(status == 200 && figures.contains("llm_health_state 0"), "{figures}");
+    }
     let used = world.daemon.cpu_time()?.saturating_sub(before);
     let share = used.as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     let heard = world.recorder.since(Mark::START, "kryten.service.heartbeat.*").len() - beats;
     println!(
-        "idle with HTTP, link proof and a beat each 10 s: {:.1} MiB resident (goal: 10), {share:.3} % of a core (goal: 0.1), {heard} beats",
+        "idle with HTTP, history, alerts, link proof, a beat each 10 s, a provider's check each 30 s and a scrape each 15 s: {:.1} MiB resident (goal: 20), {share:.3} % of a core (goal: 0.2), {heard} beats",
         world.daemon.resident_bytes()? as f64 / 1_048_576.0
     );
     Ok(())
+}
+
+fn microseconds(duration: Duration) -> String {
+    format!("{} µs", duration.as_micros())
 }
 
 fn milliseconds(duration: Duration) -> String {
