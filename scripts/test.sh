@@ -80,9 +80,12 @@ start() {
     local name="${2##*/}"
     name="$(basename "$1")/${name%-*}"
     name="${name//\//-}"
-    # What only computes leaves the cores to those who keep time.
+    # The stories keep time: what only computes, or has time, leaves the cores to them.
     local -a kind=()
-    case "$name" in *-kryten_llm*) kind=(nice -n 10) ;; esac
+    case "$name" in
+        *-kryten_llm*) kind=(nice -n 15) ;;
+        *-package | *-browser) kind=(nice -n 5) ;;
+    esac
     while [ -e "$out/$name.log" ]; do name+="+"; done
     : >"$out/$name.log"
     in_background "$name" in_folder "$1" "${kind[@]}" "$2"
@@ -102,7 +105,7 @@ while read -r folder program; do
     start "$folder" "$program"
     running+=("${started[*]}")
 done <"$out/together"
-in_background doc nice -n 10 cargo test --quiet --workspace --doc
+in_background doc nice -n 15 cargo test --quiet --workspace --doc
 running+=("doc $!")
 for one in "${running[@]}"; do
     # Unquoted on purpose: a name and a job.
