@@ -66,6 +66,8 @@ cargo clippy --workspace --all-targets -- -D warnings
 cargo test --workspace --no-run --message-format=json-render-diagnostics >"$out/artifacts"
 
 finish setup "$setup"
+# Where promtool is when it was fetched.
+export PATH="$PATH:$root/.tools/prometheus"
 [ ${#failed[@]} = 0 ] || exit 1
 NATS_SERVER="$(scripts/nats-server.sh)"
 export NATS_SERVER
@@ -73,16 +75,23 @@ export NATS_SERVER
 # The programs that cargo has just built for tests: the folder in which each runs, and its path.
 sed -n 's/^{"reason":"compiler-artifact",.*"manifest_path":"\([^"]*\)\/Cargo.toml",.*"overflow_checks":[a-z]*,"test":true}.*"executable":"\([^"]*\)".*/\1 \2/p' \
     "$out/artifacts" >"$out/programs"
-[ -s "$out/programs" ] || { echo "test.sh: cargo names no test program" >&2; exit 1; }
+# None may be missed, whatever order cargo writes its fields in.
+built="$(grep '"reason":"compiler-artifact"' "$out/artifacts" | grep '"test":true}' | grep -vc '"executable":null')"
+known="$(wc -l <"$out/programs")"
+[ "$known" -gt 0 ] && [ "$built" = "$known" ] ||
+    { echo "test.sh: cargo built $built test programs, and $known of them are understood" >&2; exit 1; }
 
 # start FOLDER PROGRAM
 start() {
     local name="${2##*/}"
     name="$(basename "$1")/${name%-*}"
     name="${name//\//-}"
-    # What only computes leaves the cores to those who keep time.
+    # The stories keep time: what only computes, or has time, leaves the cores to them.
     local -a kind=()
-    case "$name" in *-kryten_llm*) kind=(nice -n 10) ;; esac
+    case "$name" in
+        *-kryten_llm*) kind=(nice -n 15) ;;
+        *-package | *-browser) kind=(nice -n 5) ;;
+    esac
     while [ -e "$out/$name.log" ]; do name+="+"; done
     : >"$out/$name.log"
     in_background "$name" in_folder "$1" "${kind[@]}" "$2"

@@ -113,9 +113,10 @@ impl Hearing {
         }
     }
 
-    /// How many lines in a row were not heard in time, as of the last [`Self::complaint`].
+    /// How many lines in a row were not heard in time, as of the last [`Self::complaint`]; none where it
+    /// says nothing of the room, since no echo was ever known there.
     pub fn unheard(&self) -> u32 {
-        self.unheard
+        if self.has_heard || self.unanswered >= NEVER { self.unheard } else { 0 }
     }
 
     /// When the next line's time for an echo is over, since start: then [`Self::complaint`] may be
@@ -175,6 +176,16 @@ mod tests {
         assert_eq!(hearing.complaint(at(32)), Some("lines go unheard: muted or kicked?"));
         hearing.heard("line 20");
         assert_eq!(hearing.complaint(at(33)), None, "even a late echo proves that we are heard");
+    }
+
+    #[test]
+    fn where_no_echo_was_ever_known_nothing_is_counted_until_the_room_looks_wrong() {
+        let mut hearing = Hearing::default();
+        say(&mut hearing, [0, 20, 40, 60, 80, 100], true);
+        assert_eq!((hearing.complaint(at(120)), hearing.unheard()), (None, 0), "the robot answers");
+        hearing.heard("something");
+        say(&mut hearing, [130], true);
+        assert_eq!((hearing.complaint(at(150)), hearing.unheard()), (None, 1));
     }
 
     #[test]

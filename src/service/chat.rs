@@ -15,7 +15,8 @@ use crate::intake::Intake;
 use crate::llm::{ProvidersView, Router};
 use crate::names::RoomName;
 use crate::ops::commands::Pauses;
-use crate::ops::figures::{Figures, Queues, Remembered};
+use crate::ops::figures::{Figures, OfDecider, Queues};
+use crate::ops::remembered::Remembered;
 use crate::outbox::{Outbox, OutboxHandle, Tools};
 use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
@@ -98,14 +99,14 @@ impl Chat {
             bus: bus.clone(),
             metrics: metrics.clone(),
             providers: providers.clone(),
-            decider: decider.clone(),
+            asking: Remembered::new(decider.clone()),
             queues: Queues {
                 rooms: queues.iter().map(|(_, queue)| queue.depth()).collect(),
                 outboxes: handles.values().map(OutboxHandle::view).collect(),
                 response_log: log.depth(),
                 notes: decider.depth(),
             },
-            remembered: Arc::new(Mutex::new(Remembered::default())),
+            remembered: Arc::new(Mutex::new(OfDecider::default())),
         };
         let tools = ReplyTools {
             templates,

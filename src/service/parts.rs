@@ -24,7 +24,6 @@ use crate::metrics::Metrics;
 use crate::ops::commands::{Commands, Pauses};
 use crate::ops::figures::Figures;
 use crate::ops::http::HttpState;
-use crate::ops::remembered::Remembered;
 use crate::settings::{InForce, SettingsHandle};
 use crate::shutdown::Shutdown;
 use crate::spend_book::SpendView;
@@ -95,7 +94,7 @@ pub(super) fn http_state(common: &Common, shown: Shown, ready: watch::Receiver<b
         contexts: contexts.clone(),
         health: health.clone(),
         bus: bus.clone(),
-        remembered: Remembered::new(decider.clone()),
+        remembered: figures.asking.clone(),
         decider,
         rooms,
         providers,

@@ -1,6 +1,6 @@
 //! Messages, and what was decided on them.
 
-use super::Remembered;
+use super::OfDecider;
 use crate::chat::rate_limits::Usage;
 use crate::config::Config;
 use crate::health::Snapshot;
@@ -11,7 +11,7 @@ use crate::outcome::Reason;
 /// What can be wrong with an event; more kinds show when they come up.
 const MALFORMED: [&str; 3] = ["no_domain", "panic", "too_large"];
 
-pub(super) fn tell(moment: &Moment, config: &Config, snapshot: &Snapshot, remembered: Remembered) {
+pub(super) fn tell(moment: &Moment, config: &Config, snapshot: &Snapshot, remembered: OfDecider) {
     moment.counter("llm_messages_processed_total", &[], snapshot.messages_processed);
     moment.counter("llm_changes_dropped_total", &[], snapshot.changes_dropped);
     moment.counter("llm_media_changes_total", &[], snapshot.media_changes);

@@ -8,27 +8,21 @@ mod replies;
 mod service;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use crate::bus::Bus;
 use crate::bus::wire::Identity;
 use crate::chat::rate_limits::Usage;
 use crate::clock::Clock;
 use crate::context_log::ContextLog;
-use crate::decider::DeciderHandle;
 use crate::health::HealthMonitor;
 use crate::history::History;
 use crate::llm::ProvidersView;
 use crate::metrics::Metrics;
 use crate::metrics::depth::Depth;
 use crate::metrics::moment::Moment;
+use crate::ops::remembered::Remembered;
 use crate::outbox::OutboxView;
 use crate::settings::InForce;
-
-/// How long the decider may take to tell its figures; after that those of the last scrape must do.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Whoever is asked for figures. Cheap to clone, and keeps nothing open.
 #[derive(Clone)]
@@ -49,12 +43,12 @@ pub struct Figures {
     pub metrics: Metrics,
     /// What is known of the providers, and what they cost.
     pub providers: ProvidersView,
-    /// Who keeps the rate limits and the conversations.
-    pub decider: DeciderHandle,
+    /// Asks the decider, who keeps the rate limits and the conversations.
+    pub asking: Remembered,
     /// Where things wait.
     pub queues: Queues,
     /// What the decider told last.
-    pub remembered: Arc<Mutex<Remembered>>,
+    pub remembered: Arc<Mutex<OfDecider>>,
 }
 
 /// The queues, seen from outside.
@@ -84,7 +78,7 @@ impl Queues {
 
 /// The decider's own figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Remembered {
+pub struct OfDecider {
     /// How far the rate limits are used up; none before the decider has told.
     pub usage: Option<Usage>,
     /// How many lines the conversations hold.
@@ -112,12 +106,11 @@ impl Figures {
     }
 
     /// What the decider tells, or told last.
-    async fn ask_decider(&self) -> Remembered {
-        let ask = self.decider.operate(|now, decider, _| Remembered {
-            usage: Some(decider.usage(now)),
-            lines: decider.lines(),
-        });
-        let told = timeout(PATIENCE, ask).await.ok().flatten();
+    async fn ask_decider(&self) -> OfDecider {
+        let ask = self
+            .asking
+            .ask(|now, decider, _| OfDecider { usage: Some(decider.usage(now)), lines: decider.lines() });
+        let told = ask.await;
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(told) = told {
             *remembered = told;

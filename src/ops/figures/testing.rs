@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Figures, Queues, Remembered};
+use super::{Figures, OfDecider, Queues};
 use crate::bus::link::LinkKeeper;
 use crate::bus::wire::Identity;
 use crate::clock::Clock;
@@ -11,6 +11,7 @@ use crate::decider::DeciderLoop;
 use crate::health::HealthMonitor;
 use crate::llm::Router;
 use crate::metrics::Metrics;
+use crate::ops::remembered::Remembered;
 use crate::room_state::RoomState;
 use crate::settings::InForce;
 use crate::spend_book::SpendBook;
@@ -42,8 +43,8 @@ pub fn figures(in_force: InForce, health: HealthMonitor, clock: Clock) -> Figure
         bus,
         metrics: Metrics::new(),
         providers,
-        decider,
+        asking: Remembered::new(decider),
         queues: Queues { rooms: Vec::new(), outboxes: Vec::new(), response_log: None, notes },
-        remembered: Arc::new(Mutex::new(Remembered::default())),
+        remembered: Arc::new(Mutex::new(OfDecider::default())),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::testing::figures;
-use super::{Figures, Remembered};
+use super::{Figures, OfDecider};
 use crate::chat::plan::{Detail, Silence};
 use crate::chat::rules::Rules;
 use crate::chat::spam::Rule;
@@ -354,7 +354,7 @@ async fn limits_that_are_set_are_told_with_what_is_used() {
 async fn a_decider_that_does_not_answer_costs_no_scrape_and_its_last_figures_stay() {
     let still = still(json!({}));
     assert_eq!(scrape(&still).await["llm_chat_history_size"], 0.0);
-    let remembered = Remembered { usage: None, lines: 12 };
+    let remembered = OfDecider { usage: None, lines: 12 };
     *still.figures.remembered.lock().expect("nobody panicked") = remembered;
     assert_eq!(scrape(&still).await["llm_chat_history_size"], 12.0);
 }

@@ -40,10 +40,17 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
     next.run(request).await
 }
 
-/// Whether a browser asks in another site's name. Following a link to us is not that.
+/// Whether a browser asks in the name of another site, or of another page of this machine. Following a link
+/// to us is not that.
 fn is_of_another_site(headers: &HeaderMap) -> bool {
     let says = |name, word: &str| headers.get(name).is_some_and(|value| value == word);
-    says("sec-fetch-site", "cross-site") && !says("sec-fetch-mode", "navigate")
+    let is_foreign = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
+    is_foreign && !says("sec-fetch-mode", "navigate")
+}
+
+/// An address of version 6 without its brackets.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 impl Guard {
@@ -52,10 +59,10 @@ impl Guard {
     fn is_for_us(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let Some(own_hosts) = &self.own_hosts else { return true };
         let is_ours = |host: &str| {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let host = bare(host);
             host.eq_ignore_ascii_case("localhost")
                 || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-                || own_hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
+                || own_hosts.iter().any(|own| bare(own).eq_ignore_ascii_case(host))
         };
         let named = headers.get_all(header::HOST).iter().map(|host| Authority::try_from(host.as_bytes()));
         uri.authority().is_none_or(|authority| is_ours(authority.host()))

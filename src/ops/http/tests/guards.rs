@@ -94,6 +94,7 @@ async fn other_sites_get_nothing_but_may_link_to_us() {
             ("cross-site", "cors", 403),
             ("cross-site", "no-cors", 403),
             ("cross-site", "navigate", 200),
+            ("same-site", "cors", 403),
             ("same-origin", "cors", 200),
             ("none", "navigate", 200),
         ] {
