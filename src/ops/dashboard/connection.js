@@ -11,6 +11,9 @@ const LONGEST_EVENT = 4 << 20;
 /** The daemon wants a token, or another one. */
 export class TokenWanted extends Error {}
 
+/** Too many pages follow the daemon. */
+export class Crowded extends Error {}
+
 export function keepToken(token) {
   sessionStorage.setItem(TOKEN, token);
 }
@@ -23,6 +26,7 @@ async function ask(path, options = {}) {
   if (token) headers.authorization = `Bearer ${token}`;
   const answer = await fetch(path, { cache: "no-store", credentials: "omit", ...options, headers });
   if (answer.status === 401) throw new TokenWanted();
+  if (answer.status === 503 && path === "api/events") throw new Crowded();
   if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
   return answer;
 }

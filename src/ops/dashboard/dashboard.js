@@ -1,6 +1,6 @@
 // The page: follows the daemon and says honestly when it can't.
 
-import { FRESH, TokenWanted, follow, hasToken, keepToken } from "./connection.js";
+import { Crowded, FRESH, TokenWanted, follow, hasToken, keepToken } from "./connection.js";
 import { decided, offerRooms, refresh } from "./decisions.js";
 import { cut, foreign } from "./elements.js";
 import { showStatus } from "./now.js";
@@ -14,6 +14,10 @@ const place = (id) => document.getElementById(id);
 let latest;
 let heardAt;
 let connected = false;
+/** Whether so many others follow the daemon that there is no place for us. */
+let crowded = false;
+/** Whether a stream has begun. */
+let opened = false;
 /** Whether nothing goes on before somebody gives a token. */
 let tokenWanted = false;
 /** Whether nothing has come of this stream yet. */
@@ -56,7 +60,7 @@ function showState() {
     setText(place("state-since"), `for ${lasting((Date.now() - heardAt) / 1000)}; it was ${latest.health.state} then. All below is as it was. Trying again by itself.`);
   } else {
     setText(place("state-word"), "Unknown");
-    setForeign(place("state-reason"), connected ? "Waiting for the daemon's first word" : "No connection to the daemon yet");
+    setForeign(place("state-reason"), opened ? "Waiting for the daemon's first word" : crowded ? "Too many pages follow the daemon already" : "No connection to the daemon yet");
     setText(place("state-since"), "Trying again by itself.");
   }
   document.title = `${live ? capital(state) : "Not connected"} · kryten-llm`;
@@ -82,7 +86,9 @@ function setForeign(where, text) {
 
 const following = follow({
   onOpen() {
-    connected = true;
+    // Only a status says how the daemon is: what is known is of the stream before.
+    opened = true;
+    crowded = false;
     tokenWanted = false;
     place("sign-in").hidden = true;
     place("content").hidden = false;
@@ -97,6 +103,8 @@ const following = follow({
   },
   onLost(error) {
     connected = false;
+    opened = false;
+    crowded = error instanceof Crowded;
     tokenWanted = error instanceof TokenWanted;
     if (tokenWanted) askForToken();
     showState();
@@ -117,12 +125,11 @@ place("token-form").addEventListener("submit", (event) => {
   following.again();
 });
 
-setInterval(() => {
-  tick();
+/** Ages go on only while they are known to. */
+function eachSecond() {
+  if (isLive()) tick();
   showState();
-}, 1000);
+}
+setInterval(eachSecond, 1000);
 // Hidden pages are not given time: what they show is put right as soon as they are looked at.
-document.addEventListener("visibilitychange", () => {
-  tick();
-  showState();
-});
+document.addEventListener("visibilitychange", eachSecond);

@@ -13,6 +13,10 @@ const note = document.getElementById("decisions-note");
 
 let timer;
 let asked = 0;
+/** Counts the questions: only the latest one's answer counts. */
+let question = 0;
+/** The query whose answer is shown. */
+let shown;
 
 /** Asks for the decisions that the filter wants, soon; many calls in a row are one question. */
 export function refresh(pause = 0) {
@@ -36,6 +40,8 @@ const isWithoutChatter = () => fired.checked && !user.value.trim();
 
 async function load() {
   asked = Date.now();
+  question += 1;
+  const mine = question;
   const query = new URLSearchParams({ limit: MOST });
   if (user.value.trim()) query.set("user", user.value.trim());
   if (room.value) query.set("channel", room.value);
@@ -43,10 +49,16 @@ async function load() {
   fired.disabled = Boolean(user.value.trim());
   try {
     const { decisions } = await read(`api/decisions?${query}`);
+    if (mine !== question) return;
+    shown = String(query);
     show(list, decisions, () => decisions.map(line));
     note.textContent = decisions.length > 0 ? "" : nothing();
   } catch {
-    // The stream notices as well, says so, and asks again once the daemon is back.
+    if (mine !== question) return;
+    // Nobody may take another filter's decisions for the answer.
+    if (shown !== String(query)) show(list, null, () => []);
+    note.textContent = "The decisions could not be read; trying again.";
+    refresh(5000);
   }
 }
 

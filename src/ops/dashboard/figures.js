@@ -5,8 +5,8 @@ import { kindOfReason } from "./words.js";
 /** How long a bucket of the charts is, and a row of the table, in seconds. */
 const SIZES = { "1h": [60, 300], "24h": [600, 3600], "7d": [3600, 86_400], "30d": [14_400, 86_400] };
 /** From good to bad, as ribbons paint them. */
-export const STATES = ["healthy", "not running", "degraded", "failing"];
-export const STATUSES = ["ok", "unknown", "not running", "failed"];
+export const STATES = ["healthy", "no record", "degraded", "failing"];
+export const STATUSES = ["ok", "unknown", "no record", "failed"];
 
 /** The history with times in milliseconds, cut into buckets for charts and into rows for the table. */
 export function prepare(history) {
@@ -63,13 +63,13 @@ export function healthPieces({ from, to, step, steps }) {
   let end = from;
   for (const { at, state } of steps) {
     const begin = Math.max(from, at);
-    if (begin - end >= step) extend(pieces, end, begin, "not running");
+    if (begin - end >= step) extend(pieces, end, begin, "no record");
     else if (pieces.length > 0) pieces[pieces.length - 1].to = begin;
     end = Math.min(to, at + step);
     if (end > begin) extend(pieces, begin, end, state);
   }
   // The step that runs has not been written yet.
-  if (to - end > 2 * step) extend(pieces, end, to, "not running");
+  if (to - end > 2 * step) extend(pieces, end, to, "no record");
   else if (pieces.length > 0) pieces[pieces.length - 1].to = to;
   return pieces;
 }
@@ -81,7 +81,7 @@ export function providerPieces(name, history, health, { from, to }) {
   changes.forEach((change) => points.push({ at: Math.max(from, Date.parse(change.at)), status: change.to }));
   const pieces = [];
   for (const piece of health) {
-    if (piece.kind === "not running") {
+    if (piece.kind === "no record") {
       extend(pieces, piece.from, piece.to, piece.kind);
       continue;
     }

@@ -58,8 +58,15 @@ export async function loadHistory() {
     if (question !== asked) return;
     latest = history;
     draw();
-  } catch (error) {
-    if (question === asked && !latest) note.textContent = "The history could not be read; trying again.";
+  } catch {
+    if (question !== asked) return;
+    // Nothing old may stand under another range's button.
+    if (latest && latest.range !== range) {
+      latest = undefined;
+      place.replaceChildren();
+    }
+    const known = latest ? `; this is as of ${clock(latest.to)}` : "";
+    note.textContent = `The history could not be read${known}. Trying again.`;
   }
 }
 
@@ -124,7 +131,7 @@ function drawChart({ plot: into, form, series, unit = figure }, data, sum) {
     read(time) {
       const bucket = buckets.find(({ at }) => at <= time && time < at + size);
       const when = `${clock(Math.floor(time / size) * size, { seconds: false })}: `;
-      return when + (bucket ? values(bucket) : "not running");
+      return when + (bucket ? values(bucket) : "no record");
     },
   });
 }
