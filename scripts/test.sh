@@ -76,7 +76,7 @@ export NATS_SERVER
 sed -n 's/^{"reason":"compiler-artifact",.*"manifest_path":"\([^"]*\)\/Cargo.toml",.*"overflow_checks":[a-z]*,"test":true}.*"executable":"\([^"]*\)".*/\1 \2/p' \
     "$out/artifacts" >"$out/programs"
 # None may be missed, whatever order cargo writes its fields in.
-built="$(grep '"reason":"compiler-artifact"' "$out/artifacts" | grep '"test":true}' | grep -vc '"executable":null')"
+built="$(grep '"reason":"compiler-artifact"' "$out/artifacts" | grep '"profile":{[^}]*"test":true' | grep -vc '"executable":null')"
 known="$(wc -l <"$out/programs")"
 [ "$known" -gt 0 ] && [ "$built" = "$known" ] ||
     { echo "test.sh: cargo built $built test programs, and $known of them are understood" >&2; exit 1; }
