@@ -23,6 +23,7 @@ pub mod names;
 pub mod ops;
 pub mod outbox;
 pub mod outcome;
+pub mod quantile;
 pub mod reply;
 pub mod response_log;
 pub mod robot;

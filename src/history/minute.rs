@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::health::{State, TokenCounts};
+use crate::quantile::nearest_rank;
 
 /// What one run of the service counted within one minute of the wall clock, or up to now.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,11 +57,9 @@ impl Latency {
     pub fn of(times: &[Duration]) -> Option<Self> {
         let mut sorted = times.to_vec();
         sorted.sort_unstable();
-        let last = sorted.len().checked_sub(1)?;
-        let rank = |percent: usize| (sorted.len() * percent).div_ceil(100).saturating_sub(1).min(last);
-        let quantile = |percent| sorted[rank(percent)].as_secs_f64() * 1_000.0;
+        let quantile = |percent| Some(nearest_rank(&sorted, percent)?.as_secs_f64() * 1_000.0);
         let replies = sorted.len() as u64;
-        Some(Self { replies, p50: quantile(50), p90: quantile(90), p99: quantile(99) })
+        Some(Self { replies, p50: quantile(50)?, p90: quantile(90)?, p99: quantile(99)? })
     }
 
     /// The quantiles of both together, nearly: the mean of each, weighted by the replies. Exact ones would

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::quantile::nearest_rank;
+
 /// So many answers are remembered.
 pub const REMEMBERED: usize = 256;
 
@@ -60,18 +62,12 @@ impl Latencies {
         sorted.sort_unstable();
         Some(Summary {
             mean: Duration::try_from_secs_f64(mean).unwrap_or_default(),
-            median: quantile(&sorted, 50),
-            p90: quantile(&sorted, 90),
-            p99: quantile(&sorted, 99),
+            median: nearest_rank(&sorted, 50)?,
+            p90: nearest_rank(&sorted, 90)?,
+            p99: nearest_rank(&sorted, 99)?,
             samples: sorted.len(),
         })
     }
-}
-
-/// The least value that so many percent do not exceed.
-fn quantile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
