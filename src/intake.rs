@@ -15,9 +15,8 @@ use crate::decider::{NotTaken, RoomInput, RoomQueue};
 use crate::health::{Component, HealthMonitor, Progress};
 use crate::names::{self, RoomName};
 use crate::outcome::Reason;
+use crate::seldom::Seldom;
 
-/// One warning of a kind in so long.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
 /// How long an overflow keeps the component unhealthy.
 const OVERFLOW_LASTS: Duration = Duration::from_secs(60);
 
@@ -28,8 +27,8 @@ pub struct Intake {
     clock: Clock,
     health: HealthMonitor,
     progress: Progress,
-    /// When a warning of a kind was given last: the kind of trouble, and of event.
-    warned: HashMap<(&'static str, &'static str), Moment>,
+    /// Warnings by their kind: of trouble, and of event.
+    warnings: HashMap<(&'static str, &'static str), Seldom>,
     warned_of_domain: bool,
     /// Once a stop was asked for: how many chat messages were refused since.
     refused: Option<u64>,
@@ -50,7 +49,7 @@ impl Intake {
             clock,
             health,
             progress,
-            warned: HashMap::new(),
+            warnings: HashMap::new(),
             warned_of_domain: false,
             refused: None,
         }
@@ -185,11 +184,6 @@ impl Intake {
 
     /// Whether a warning of this kind is due; the kinds are few and fixed.
     fn is_news(&mut self, now: Moment, kind: &'static str, of: &'static str) -> bool {
-        let last = self.warned.get(&(kind, of));
-        let due = last.is_none_or(|last| now.elapsed.saturating_sub(last.elapsed) >= WARN_AGAIN);
-        if due {
-            self.warned.insert((kind, of), now);
-        }
-        due
+        self.warnings.entry((kind, of)).or_default().is_due(now.elapsed)
     }
 }

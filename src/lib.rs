@@ -28,6 +28,7 @@ pub mod reply;
 pub mod response_log;
 pub mod robot;
 pub mod room_state;
+pub mod seldom;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

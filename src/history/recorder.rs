@@ -15,12 +15,11 @@ use super::minute::Figures;
 use super::store::Entry;
 use crate::clock::Clock;
 use crate::health::HealthMonitor;
+use crate::seldom::Seldom;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What there is of the running minute is kept so often, if anything happened: so much may be lost by a kill.
 const KEEP_EVERY: u32 = 5;
-/// One warning in so long.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// The task that looks. See [`Recorder::run`].
 #[derive(Debug)]
@@ -36,8 +35,8 @@ pub struct Recorder {
     kept: Figures,
     entries: mpsc::Sender<Entry>,
     losses: Arc<Losses>,
-    /// When it was last told that something was lost, since start.
-    warned: Option<Duration>,
+    /// Tells that something was lost.
+    warnings: Seldom,
 }
 
 impl Recorder {
@@ -57,7 +56,7 @@ impl Recorder {
             kept: Figures::default(),
             entries,
             losses,
-            warned: None,
+            warnings: Seldom::default(),
         }
     }
 
@@ -107,9 +106,7 @@ impl Recorder {
             return;
         }
         let lost_since_start = self.losses.lost.fetch_add(1, Ordering::Relaxed) + 1;
-        let now = self.clock.now().elapsed;
-        if self.warned.is_none_or(|warned| now.saturating_sub(warned) >= WARN_AGAIN) {
-            self.warned = Some(now);
+        if self.warnings.is_due(self.clock.now().elapsed) {
             warn!(lost_since_start, "the history is incomplete: it is written too slowly");
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -12,11 +11,10 @@ use super::store::{Entry, Store};
 use super::{Losses, WAITING};
 use crate::clock::Clock;
 use crate::health::{Component, HealthMonitor};
+use crate::seldom::Seldom;
 
 /// What could not be written is tried again with what comes next: so much of it, the latest.
 const KEPT_TO_TRY_AGAIN: usize = 1024;
-/// One warning in so long.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// The task that writes. See [`Writer::run`].
 #[derive(Debug)]
@@ -26,8 +24,8 @@ pub struct Writer {
     store: Store,
     waiting: mpsc::Receiver<Entry>,
     losses: Arc<Losses>,
-    /// When it was last told that the file can't be written, since start.
-    warned: Option<Duration>,
+    /// Tells that the file can't be written.
+    warnings: Seldom,
 }
 
 impl Writer {
@@ -38,7 +36,7 @@ impl Writer {
         waiting: mpsc::Receiver<Entry>,
         losses: Arc<Losses>,
     ) -> Self {
-        Self { clock, health, store, waiting, losses, warned: None }
+        Self { clock, health, store, waiting, losses, warnings: Seldom::default() }
     }
 
     /// Writes until the recorder is gone and all is written. The file is not opened before there is something
@@ -63,9 +61,7 @@ impl Writer {
                 Some(failure) => {
                     self.losses.failures.fetch_add(1, Ordering::Relaxed);
                     batch.drain(..batch.len().saturating_sub(KEPT_TO_TRY_AGAIN));
-                    let now = self.clock.now().elapsed;
-                    if self.warned.is_none_or(|warned| now.saturating_sub(warned) >= WARN_AGAIN) {
-                        self.warned = Some(now);
+                    if self.warnings.is_due(self.clock.now().elapsed) {
                         let path = self.store.path().display();
                         warn!(%path, failure, "the history is not kept; nothing else depends on it");
                     }

@@ -1,7 +1,6 @@
 //! The file of the sums, and the task that writes it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -9,10 +8,8 @@ use tracing::warn;
 
 use super::{Inner, ToWriter};
 use crate::chat::spend::Saved;
+use crate::seldom::Seldom;
 use crate::state_file::StateFile;
-
-/// One warning in so long.
-const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// What was written down, if it can be read. A file that holds something else is put out of the way.
 pub(super) fn read_or_set_aside(file: &StateFile) -> Option<Saved> {
@@ -30,8 +27,8 @@ pub struct SpendWriter {
     file: StateFile,
     wakes: mpsc::Receiver<()>,
     written: watch::Sender<u64>,
-    /// When it was last told that the file can't be written, since start.
-    warned: Option<Duration>,
+    /// Tells that the file can't be written.
+    warnings: Seldom,
 }
 
 impl SpendWriter {
@@ -39,7 +36,10 @@ impl SpendWriter {
     pub(super) fn new(inner: Arc<Inner>, file: StateFile) -> (Self, ToWriter) {
         let (wake, wakes) = mpsc::channel(1);
         let (written, progress) = watch::channel(0);
-        (Self { inner, file, wakes, written, warned: None }, ToWriter { wake, written: progress })
+        (
+            Self { inner, file, wakes, written, warnings: Seldom::default() },
+            ToWriter { wake, written: progress },
+        )
     }
 
     /// Writes whenever something has changed, all changes so far at once, until the last book is gone
@@ -59,9 +59,7 @@ impl SpendWriter {
     }
 
     fn warn(&mut self, error: &str) {
-        let now = self.inner.clock.now().elapsed;
-        if self.warned.is_none_or(|warned| now.saturating_sub(warned) >= WARN_AGAIN) {
-            self.warned = Some(now);
+        if self.warnings.is_due(self.inner.clock.now().elapsed) {
             let path = self.file.path().display();
             warn!(%path, error, "what is spent can't be written down: the limits hold until the next start only");
         }
