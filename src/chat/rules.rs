@@ -28,8 +28,7 @@ impl Rules {
     /// Compiles a configuration.
     pub fn new(config: Arc<Config>) -> Arc<Self> {
         let personality = &config.personality;
-        let names = personality.name_variations.iter().chain([&personality.character_name]);
-        let mentions = Mentions::new(names.map(String::as_str));
+        let mentions = Mentions::new(personality.names());
         let trigger_words = TriggerWords::new(&config.triggers);
         let formatter = Formatter::new(&config.formatting, &personality.character_name);
         let character_name = Username::new(personality.character_name.trim());

@@ -16,6 +16,11 @@ pub struct Personality {
 }
 
 impl Personality {
+    /// The names that count as a mention.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.name_variations.iter().chain([&self.character_name]).map(String::as_str)
+    }
+
     pub(super) fn read(s: &mut Section<'_>) -> Self {
         Self {
             character_name: s.text("character_name", "CynthiaRothbot"),

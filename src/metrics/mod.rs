@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::bus::Bus;
 use crate::chat::plan::{Detail, Silence};
 use crate::chat::spam::Rule;
-use crate::chat::triggers::{Trigger, TriggerKind};
+use crate::chat::triggers::{Trigger, TriggerKind, mention};
 use crate::config::Config;
 use crate::llm::Answer;
 use crate::timings::Timings;
@@ -83,9 +83,7 @@ impl Metrics {
 
     /// Everything that a configuration can make happen is there, at zero where it has not happened.
     pub fn prepare(&self, config: &Config) {
-        let personality = &config.personality;
-        let names = personality.name_variations.iter().chain([&personality.character_name]);
-        let names = names.map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty());
+        let names = mention::folded(config.personality.names());
         let triggers = config.triggers.iter().map(|trigger| trigger.name.as_str());
         let of_ours = ["auto_participation", "media_change"];
         let all: BTreeSet<String> = names.chain(triggers.clone().chain(of_ours).map(str::to_owned)).collect();

@@ -21,11 +21,7 @@ pub struct Mentions {
 impl Mentions {
     /// For these names; empty ones and repetitions don't count.
     pub fn new<'config>(names: impl IntoIterator<Item = &'config str>) -> Self {
-        let mut folded: Vec<String> = names
-            .into_iter()
-            .map(|name| name.trim().to_lowercase())
-            .filter(|name| !name.is_empty())
-            .collect();
+        let mut folded: Vec<String> = folded(names).collect();
         folded.sort_by_key(|name| std::cmp::Reverse(name.chars().count()));
         let mut seen = std::collections::HashSet::new();
         folded.retain(|name| seen.insert(name.clone()));
@@ -47,6 +43,11 @@ impl Mentions {
             limits: None,
         })
     }
+}
+
+/// The names as a mention of them is called, without empty ones.
+pub fn folded<'config>(names: impl IntoIterator<Item = &'config str>) -> impl Iterator<Item = String> {
+    names.into_iter().map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
