@@ -194,14 +194,9 @@ impl Look {
             "SELECT at, state_before, state, reason FROM transitions WHERE at >= ?1 AND at <= ?2
              ORDER BY at DESC, number DESC LIMIT {MOST_CHANGES}"
         );
-        let mut transitions = Vec::new();
-        self.each(&sql, params![from, to], |row| {
-            let (from, to, reason) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            transitions.push(Transition { at: time(row)?, from, to, reason });
-            Ok(())
-        })?;
-        transitions.reverse();
-        Ok(transitions)
+        self.changes(&sql, from, to, |row| {
+            Ok(Transition { at: time(row)?, from: row.get(1)?, to: row.get(2)?, reason: row.get(3)? })
+        })
     }
 
     fn providers(&self, from: i64, to: i64) -> Result<Vec<ProviderChange>, String> {
@@ -209,10 +204,22 @@ impl Look {
             "SELECT at, provider, status_before, status FROM providers WHERE at >= ?1 AND at <= ?2
              ORDER BY at DESC, number DESC LIMIT {MOST_CHANGES}"
         );
+        self.changes(&sql, from, to, |row| {
+            Ok(ProviderChange { at: time(row)?, provider: row.get(1)?, from: row.get(2)?, to: row.get(3)? })
+        })
+    }
+
+    /// Changes that are asked for newest first, as of which there are only so many; the oldest first.
+    fn changes<T>(
+        &self,
+        sql: &str,
+        from: i64,
+        to: i64,
+        make: impl Fn(&Row<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<Vec<T>, String> {
         let mut changes = Vec::new();
-        self.each(&sql, params![from, to], |row| {
-            let (provider, from, to) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            changes.push(ProviderChange { at: time(row)?, provider, from, to });
+        self.each(sql, params![from, to], |row| {
+            changes.push(make(row)?);
             Ok(())
         })?;
         changes.reverse();
