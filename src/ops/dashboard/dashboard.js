@@ -13,18 +13,16 @@ const place = (id) => document.getElementById(id);
 /** The last status document, and when it came by this browser's clock. */
 let latest;
 let heardAt;
-let connected = false;
-/** Whether so many others follow the daemon that there is no place for us. */
-let crowded = false;
 /** Whether a stream has begun. */
 let opened = false;
-/** Whether nothing goes on before somebody gives a token. */
-let tokenWanted = false;
-/** Whether nothing has come of this stream yet. */
-let isNew = false;
+/** Whether it has told a status since. */
+let connected = false;
+/** Why there is no stream, as far as is known. */
+let refusal;
 let announced;
 
 function takeStatus(status) {
+  const isFirst = !connected;
   latest = status;
   heardAt = Date.now();
   connected = true;
@@ -32,8 +30,7 @@ function takeStatus(status) {
   showStatus(status, offset);
   offerRooms((status.rooms ?? []).map((room) => room.channel));
   offerHistory(status.history);
-  if (isNew) loadHistory();
-  isNew = false;
+  if (isFirst) loadHistory();
   showState();
 }
 
@@ -45,7 +42,7 @@ function showState() {
   document.body.classList.toggle("old", !live);
   const link = place("connection");
   link.dataset.link = live ? "live" : latest ? "lost" : "waiting";
-  setText(link, live ? "Live" : tokenWanted ? "Token needed" : latest ? "Not connected" : "Connecting");
+  setText(link, live ? "Live" : refusal instanceof TokenWanted ? "Token needed" : latest ? "Not connected" : "Connecting");
   const state = live ? latest.health.state : "unknown";
   place("now").dataset.state = state;
   if (live) {
@@ -60,7 +57,7 @@ function showState() {
     setText(place("state-since"), `for ${lasting((Date.now() - heardAt) / 1000)}; it was ${latest.health.state} then. All below is as it was. Trying again by itself.`);
   } else {
     setText(place("state-word"), "Unknown");
-    setForeign(place("state-reason"), opened ? "Waiting for the daemon's first word" : crowded ? "Too many pages follow the daemon already" : "No connection to the daemon yet");
+    setForeign(place("state-reason"), opened ? "Waiting for the daemon's first word" : refusal instanceof Crowded ? "Too many pages follow the daemon already" : "No connection to the daemon yet");
     setText(place("state-since"), "Trying again by itself.");
   }
   document.title = `${live ? capital(state) : "Not connected"} · kryten-llm`;
@@ -88,11 +85,9 @@ const following = follow({
   onOpen() {
     // Only a status says how the daemon is: what is known is of the stream before.
     opened = true;
-    crowded = false;
-    tokenWanted = false;
+    refusal = undefined;
     place("sign-in").hidden = true;
     place("content").hidden = false;
-    isNew = true;
     refresh();
     showState();
   },
@@ -104,9 +99,8 @@ const following = follow({
   onLost(error) {
     connected = false;
     opened = false;
-    crowded = error instanceof Crowded;
-    tokenWanted = error instanceof TokenWanted;
-    if (tokenWanted) askForToken();
+    refusal = error;
+    if (error instanceof TokenWanted) askForToken();
     showState();
   },
 });

@@ -22,11 +22,13 @@ function group(steps, size) {
   const buckets = new Map();
   for (const step of steps) {
     const at = Math.floor(step.at / size) * size;
-    if (!buckets.has(at)) buckets.set(at, { at, messages: 0, replies: 0, errors: 0, silences: {}, prompt: 0, completion: 0 });
+    if (!buckets.has(at)) buckets.set(at, { at, ...nothing() });
     add(buckets.get(at), step);
   }
   return [...buckets.values()].sort((one, other) => one.at - other.at);
 }
+
+const nothing = () => ({ messages: 0, replies: 0, errors: 0, silences: {}, prompt: 0, completion: 0 });
 
 /** Counts are added up; of states and latencies the worst stays. */
 function add(sum, step) {
@@ -52,12 +54,12 @@ export function silencesOf(bucket, kind) {
 
 /** The whole range as one bucket. */
 export function total(steps) {
-  const sum = { messages: 0, replies: 0, errors: 0, silences: {}, prompt: 0, completion: 0 };
+  const sum = nothing();
   steps.forEach((step) => add(sum, step));
   return sum;
 }
 
-/** The health ribbon: a step that is missing was not lived through. */
+/** The health ribbon: a step that is missing was not written down. */
 export function healthPieces({ from, to, step, steps }) {
   const pieces = [];
   let end = from;
