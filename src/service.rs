@@ -230,7 +230,6 @@ impl Service {
                 decider: chat.decider,
                 rooms: chat.pauses,
                 providers: chat.providers,
-                spend: chat.spend,
                 figures: chat.figures,
                 history,
                 services: group.view(),

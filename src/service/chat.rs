@@ -22,7 +22,7 @@ use crate::reply::ReplyTools;
 use crate::response_log::ResponseLog;
 use crate::robot::{RobotNotice, RobotWatch, RoomRobot};
 use crate::room_state::{RoomState, RoomStateParts};
-use crate::spend_book::{SpendBook, SpendView};
+use crate::spend_book::SpendBook;
 use crate::tasks::{Task, spawn};
 use crate::templates::TemplatesTask;
 
@@ -34,10 +34,8 @@ pub(super) struct Chat {
     pub decider: DeciderHandle,
     /// Which rooms are paused.
     pub pauses: Pauses,
-    /// What is known of the providers.
+    /// What is known of the providers, and what they cost.
     pub providers: ProvidersView,
-    /// What they cost.
-    pub spend: SpendView,
     /// Whether the decider knows all that can be known of the rooms at our start.
     pub state_loaded: watch::Receiver<bool>,
     /// To be run as long as there is a link.
@@ -84,7 +82,6 @@ impl Chat {
                 give_up: shutdown.give_up.clone(),
             },
         );
-        let spend_view = spend.view();
         let router = Router::new(config, spend, health.clone(), *clock);
         let (providers, checks) = (router.view(), router.checks());
         let warm_up = router.warm_up().boxed();
@@ -142,7 +139,6 @@ impl Chat {
             decider,
             pauses,
             providers,
-            spend: spend_view,
             state_loaded,
             robot_watch,
             templates: template_reader.run().boxed(),

@@ -26,7 +26,6 @@ use crate::ops::figures::Figures;
 use crate::ops::http::HttpState;
 use crate::settings::{InForce, SettingsHandle};
 use crate::shutdown::Shutdown;
-use crate::spend_book::SpendView;
 use crate::tasks::{Task, spawn};
 
 /// What nearly every part needs.
@@ -76,7 +75,6 @@ pub(super) struct Shown {
     pub decider: DeciderHandle,
     pub rooms: Pauses,
     pub providers: ProvidersView,
-    pub spend: SpendView,
     pub figures: Figures,
     pub history: History,
     pub services: ServicesView,
@@ -85,7 +83,7 @@ pub(super) struct Shown {
 /// What the HTTP pages are made of.
 pub(super) fn http_state(common: &Common, shown: Shown, ready: watch::Receiver<bool>) -> HttpState {
     let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
-    let Shown { decider, rooms, providers, spend, figures, history, services } = shown;
+    let Shown { decider, rooms, providers, figures, history, services } = shown;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
     HttpState {
@@ -98,7 +96,6 @@ pub(super) fn http_state(common: &Common, shown: Shown, ready: watch::Receiver<b
         decider,
         rooms,
         providers,
-        spend,
         history,
         clock: *clock,
         ready,

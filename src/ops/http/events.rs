@@ -36,8 +36,7 @@ pub(super) async fn page(
         let why = json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "too many listen already"}));
         return ([(header::RETRY_AFTER, LATER)], why).into_response();
     };
-    let limits = state.remembered.ask(|now, decider, _| decider.limits_in_use(now)).await;
-    let begin = [RETRY.as_bytes(), &text("status", &status::document(&state, limits))].concat();
+    let begin = [RETRY.as_bytes(), &text("status", &status::now(&state).await)].concat();
     patience.listens();
     let listener = Listener { begin: Some(begin.into()), texts, stop: feed.stop(), _place: place };
     let texts = stream::unfold(listener, async |mut listener| {

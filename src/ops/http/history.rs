@@ -17,15 +17,14 @@ pub(super) async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Respo
         let ranges = Range::ALL.map(Range::as_str).join(", ");
         return (StatusCode::BAD_REQUEST, format!("range is one of {ranges}\n")).into_response();
     };
-    let no_store = (header::CACHE_CONTROL, "no-store");
     match state.history.document(state.clock, range).await {
-        Ok(document) => ([(header::CONTENT_TYPE, "application/json"), no_store], document).into_response(),
+        Ok(document) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
         Err(why) => {
             let status = match why {
                 NoHistory::Off => StatusCode::NOT_FOUND,
                 NoHistory::Unreadable(_) => StatusCode::SERVICE_UNAVAILABLE,
             };
-            (status, [no_store], format!("{why}\n")).into_response()
+            (status, format!("{why}\n")).into_response()
         }
     }
 }

@@ -7,9 +7,6 @@ use super::HttpState;
 
 /// Every figure that there is, in Prometheus' text format.
 pub(super) async fn page(state: &HttpState) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (headers, state.figures.scrape(&state.history).await).into_response()
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, state.figures.scrape(&state.history).await).into_response()
 }

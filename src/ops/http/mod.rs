@@ -40,7 +40,6 @@ use crate::health::HealthMonitor;
 use crate::history::History;
 use crate::llm::ProvidersView;
 use crate::settings::InForce;
-use crate::spend_book::SpendView;
 use feed::Feed;
 use guard::Guard;
 
@@ -63,10 +62,8 @@ pub struct HttpState {
     pub remembered: Remembered,
     /// The rooms, by the names that people give them.
     pub rooms: Pauses,
-    /// What is known of the providers.
+    /// What is known of the providers, and what they cost.
     pub providers: ProvidersView,
-    /// What they cost.
-    pub spend: SpendView,
     /// How we were.
     pub history: History,
     /// When it is.

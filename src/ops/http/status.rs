@@ -14,11 +14,16 @@ use crate::ops::status::{self, Seen};
 
 /// The document.
 pub(super) async fn page(State(state): State<Arc<HttpState>>) -> Response {
-    let limits = state.remembered.ask(|now, decider, _| decider.limits_in_use(now)).await;
-    json_page(StatusCode::OK, &document(&state, limits))
+    json_page(StatusCode::OK, &now(&state).await)
 }
 
-/// What is to be seen now; with the limits as the decider has told them.
+/// What is to be seen now.
+pub(super) async fn now(state: &HttpState) -> Value {
+    let limits = state.remembered.ask(|now, decider, _| decider.limits_in_use(now)).await;
+    document(state, limits)
+}
+
+/// The same, with the limits as the decider has told them.
 pub(super) fn document(state: &HttpState, limits: Option<Vec<InUse>>) -> Value {
     let now = state.clock.now();
     let config = state.in_force.borrow().shared_config().clone();
@@ -33,7 +38,7 @@ pub(super) fn document(state: &HttpState, limits: Option<Vec<InUse>>) -> Value {
         providers: providers["providers"].take(),
         services: state.services.rows(now),
         limits,
-        spend: state.spend.limits_in_use(now),
+        spend: state.providers.spend().limits_in_use(now),
         queued_messages: state.figures.queues.messages(),
         queued_lines: state.figures.queues.lines(),
     })

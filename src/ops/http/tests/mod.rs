@@ -109,8 +109,7 @@ fn state() -> (HttpState, watch::Sender<bool>) {
         decider,
         rooms: Pauses::new(config.rooms.clone(), Path::new("/nowhere")),
         // Only to be looked at: its reports are not ours.
-        providers: Router::new(&config, spend.clone(), HealthMonitor::new(clock.now(), [], []), clock).view(),
-        spend: spend.view(),
+        providers: Router::new(&config, spend, HealthMonitor::new(clock.now(), [], []), clock).view(),
         clock,
         ready: is_ready,
         stopping: CancellationToken::new(),
