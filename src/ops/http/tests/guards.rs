@@ -33,7 +33,7 @@ async fn a_token_is_asked_for_where_there_is_one() {
         ("Authorization: Bearer s3cret", 200),
         ("authorization: bearer s3cret", 200),
     ] {
-        for path in ["/livez", "/readyz", "/health", "/api/status", "/api/decisions"] {
+        for path in ["/livez", "/readyz", "/health", "/metrics", "/api/status", "/api/decisions"] {
             assert_eq!(
                 server.request("GET", path, &[authorization]).await.0,
                 expected,

@@ -156,3 +156,17 @@ async fn the_path_of_health_is_the_operators_to_choose() {
         assert_eq!(server.get("/health").await.0, 404, "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_metrics_say_that_they_are_in_prometheus_text_format_and_are_not_kept() {
+    let server = server().await;
+    let answer = server.answer("GET", "/metrics", &[]).await;
+    for expected in [
+        "HTTP/1.1 200",
+        "content-type: text/plain; version=0.0.4; charset=utf-8\r\n",
+        "cache-control: no-store\r\n",
+        "# TYPE llm_health_state gauge\nllm_health_state 0\n",
+    ] {
+        assert!(answer.contains(expected), "{expected}: {answer}");
+    }
+}
