@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use kryten_llm::clock::Clock;
 use kryten_llm::health::{State, TokenCounts};
 use kryten_llm::history::minute::{Figures, Latency, Minute};
 use kryten_llm::history::store::{Entry, Store};
@@ -19,8 +19,8 @@ const LOOKS: usize = 20;
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("history.db");
-    let now = Utc::now();
-    let newest = now.timestamp().div_euclid(60) * 60;
+    let now = Clock::start().now();
+    let newest = now.wall.timestamp().div_euclid(60) * 60;
     let mut store = Store::new(path.clone(), Duration::from_secs(86_400 * 31), 50 << 20);
     let begun = Instant::now();
     for number in (0..MINUTES).rev() {
@@ -40,7 +40,7 @@ fn main() {
         let mut bytes = 0;
         for _ in 0..LOOKS {
             let asked = Instant::now();
-            bytes = runtime.block_on(reader.document(now, range)).expect("a history").len();
+            bytes = runtime.block_on(reader.document(now.wall, range)).expect("a history").len();
             taken.push(asked.elapsed());
         }
         taken.sort_unstable();

@@ -2,11 +2,12 @@
 //! `history`, `alerts`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::section::Section;
 
@@ -186,11 +187,27 @@ impl History {
     pub(super) fn read(s: &mut Section<'_>) -> Self {
         Self {
             enabled: s.boolean("enabled", true),
-            file: s.path("file", "history.db"),
+            file: history_file(s),
             retention: Duration::from_secs(DAY * s.integer::<u64>("retention_days", 30, 1..=3650)),
             max_mib: s.integer("max_mib", 50, 1..=10_000),
         }
     }
+}
+
+/// Whatever stands there and is no history is put aside, so no other file of ours or of anybody's can be named.
+fn history_file(s: &mut Section<'_>) -> PathBuf {
+    let show = |name: &String| json!(name).to_string();
+    let name = s.field("file", "history.db".to_owned(), show, |item| {
+        let name = item.filled_text()?;
+        let path = Path::new(&name);
+        let is_database = path.extension().is_some_and(|ending| ending == "db" || ending == "sqlite");
+        if is_database && path.file_name() == Some(path.as_os_str()) {
+            Ok(name)
+        } else {
+            Err(item.wrong("the name of a file in state_dir, without a folder, that ends in .db or .sqlite"))
+        }
+    });
+    name.into()
 }
 
 /// `alerts`: messages about a state that holds.

@@ -6,6 +6,7 @@
 
 mod book;
 pub mod minute;
+mod pruning;
 mod reader;
 mod recorder;
 mod steps;
@@ -42,7 +43,7 @@ pub struct History {
 struct Losses {
     /// Writes that failed.
     failures: AtomicU64,
-    /// What was not kept because too much waited.
+    /// What was not kept because too much waited, or happened, at once.
     lost: AtomicU64,
 }
 
@@ -96,7 +97,7 @@ impl History {
         self.losses.failures.load(Ordering::Relaxed)
     }
 
-    /// How much was not kept since the start because too much waited.
+    /// How much was not kept since the start because too much waited, or happened, at once.
     pub fn lost(&self) -> u64 {
         self.losses.lost.load(Ordering::Relaxed)
     }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::minute::{Figures, Latency};
 use super::steps::{Range, Step, Steps};
-use super::store::VERSION;
+use super::store::{LATEST_OF_PROVIDERS, VERSION};
 use crate::clock::iso;
 use crate::health::{State, TokenCounts};
 
@@ -239,9 +239,8 @@ impl Look {
 
     /// What the latest change of each provider before a moment led to.
     fn providers_at(&self, moment: i64) -> Result<BTreeMap<String, String>, String> {
-        let sql = "SELECT provider, status FROM providers WHERE at < ?1 ORDER BY at, number";
         let mut known = BTreeMap::new();
-        self.each(sql, params![moment], |row| {
+        self.each(LATEST_OF_PROVIDERS, params![moment], |row| {
             known.insert(row.get(0)?, row.get(1)?);
             Ok(())
         })?;

@@ -13,7 +13,7 @@ use super::Losses;
 use super::book::MinuteBook;
 use super::minute::Figures;
 use super::store::Entry;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::health::HealthMonitor;
 use crate::seldom::Seldom;
 
@@ -26,6 +26,7 @@ const KEEP_EVERY: u32 = 5;
 pub struct Recorder {
     clock: Clock,
     health: HealthMonitor,
+    started: Moment,
     book: MinuteBook,
     /// Up to which number of health's news it has seen.
     news: u64,
@@ -46,11 +47,12 @@ impl Recorder {
         entries: mpsc::Sender<Entry>,
         losses: Arc<Losses>,
     ) -> Self {
-        let book = MinuteBook::new(clock.now());
+        let started = clock.now();
         Self {
             clock,
             health,
-            book,
+            started,
+            book: MinuteBook::new(started),
             news: 0,
             replies: 0,
             kept: Figures::default(),
@@ -64,6 +66,7 @@ impl Recorder {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut second = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.hand_on(Entry::Start(self.started));
         let mut looks = 0_u32;
         while stop.run_until_cancelled(second.tick()).await.is_some() {
             self.look();
@@ -83,6 +86,11 @@ impl Recorder {
         let snapshot = self.health.snapshot(self.clock.now());
         let news = self.health.news_since(self.news);
         let (reply_times, replies) = self.health.reply_times_since(self.replies);
+        // Health keeps only so many.
+        let missed = news.first().map_or(0, |first| first.number.saturating_sub(self.news + 1));
+        if missed > 0 {
+            self.lose(missed, "more happened at once than is kept");
+        }
         self.news = news.last().map_or(self.news, |news| news.number);
         self.replies = replies;
         if let Some(minute) = self.book.show(&snapshot, &news, reply_times) {
@@ -102,12 +110,15 @@ impl Recorder {
     }
 
     fn hand_on(&mut self, entry: Entry) {
-        if self.entries.try_send(entry).is_ok() {
-            return;
+        if self.entries.try_send(entry).is_err() {
+            self.lose(1, "it is written too slowly");
         }
-        let lost_since_start = self.losses.lost.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+
+    fn lose(&mut self, count: u64, why: &str) {
+        let lost_since_start = self.losses.lost.fetch_add(count, Ordering::Relaxed) + count;
         if self.warnings.is_due(self.clock.now().elapsed) {
-            warn!(lost_since_start, "the history is incomplete: it is written too slowly");
+            warn!(lost_since_start, "the history is incomplete: {why}");
         }
     }
 }

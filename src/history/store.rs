@@ -8,24 +8,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 use tracing::warn;
 
 use super::minute::Minute;
+use super::pruning::Pruning;
+use crate::clock::Moment;
 use crate::health::{Change, News};
-pub(super) use schema::VERSION;
+pub(super) use schema::{LATEST_OF_PROVIDERS, VERSION};
 
 /// What a second process that looks at the file may cost a write.
 const BUSY: Duration = Duration::from_secs(2);
-/// What is too old is looked for so often, in seconds.
-const PRUNE_EVERY: i64 = 600;
-/// When the file is too large, so many times a twentieth of the time in it is forgotten at one write.
+/// When the file is too large, so many times a twentieth of what is in it is forgotten at one write.
 const MOST_CUTS: usize = 40;
 
 /// Something to be kept.
 #[derive(Debug, Clone)]
 pub enum Entry {
+    /// The service started; nothing is known of its providers.
+    Start(Moment),
     /// A minute, or what there is of it so far.
     Minute(Minute),
     /// A change of the state or of a provider.
@@ -66,13 +67,11 @@ impl StoreError {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    retention: Duration,
     max_bytes: u64,
     open: Option<Open>,
     /// Whether the file as it is now was looked through.
     is_checked: bool,
-    /// When what is too old was last forgotten, in seconds since 1970.
-    pruned: Option<i64>,
+    pruning: Pruning,
 }
 
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl Store {
     /// A store in this file that forgets what is older than `retention`, and the oldest when file and write
     /// ahead log are larger than `max_bytes`. Nothing is opened yet.
     pub fn new(path: PathBuf, retention: Duration, max_bytes: u64) -> Self {
-        Self { path, retention, max_bytes, open: None, is_checked: false, pruned: None }
+        Self { path, max_bytes, open: None, is_checked: false, pruning: Pruning::of(retention) }
     }
 
     /// Where it is.
@@ -99,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// When it can't be written. The next write opens the file anew.
-    pub fn write(&mut self, now: DateTime<Utc>, entries: &[Entry]) -> Result<(), StoreError> {
+    pub fn write(&mut self, now: Moment, entries: &[Entry]) -> Result<(), StoreError> {
         let mut result = self.try_to_write(now, entries);
         if let Err(error) = &result
             && error.is_broken()
@@ -116,7 +115,7 @@ impl Store {
         result
     }
 
-    fn try_to_write(&mut self, now: DateTime<Utc>, entries: &[Entry]) -> Result<(), StoreError> {
+    fn try_to_write(&mut self, now: Moment, entries: &[Entry]) -> Result<(), StoreError> {
         let connection = self.current()?;
         if !entries.is_empty() {
             let transaction = connection.transaction()?;
@@ -143,14 +142,11 @@ impl Store {
         Ok(&mut self.open.insert(open).connection)
     }
 
-    fn forget_the_old(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let now = now.timestamp();
-        if self.pruned.is_some_and(|pruned| (pruned..pruned.saturating_add(PRUNE_EVERY)).contains(&now)) {
-            return Ok(());
+    fn forget_the_old(&mut self, now: Moment) -> Result<(), StoreError> {
+        if let Some(begin) = self.pruning.due(now) {
+            forget_before(self.current()?, begin)?;
+            self.pruning.done(now);
         }
-        let retention = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
-        forget_before(self.current()?, now.saturating_sub(retention))?;
-        self.pruned = Some(now);
         Ok(())
     }
 
@@ -167,8 +163,8 @@ impl Store {
                 break;
             }
             let connection = self.current()?;
-            let (oldest, newest) = schema::span(connection)?;
-            forget_before(connection, oldest.saturating_add(newest.saturating_sub(oldest) / 20 + 60))?;
+            let Some(oldest) = schema::end_of_the_oldest(connection)? else { break };
+            forget_before(connection, oldest.saturating_add(1))?;
         }
         Ok(())
     }
@@ -207,6 +203,15 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Er
             for (reason, count) in &figures.silences {
                 silence.execute(params![at, part, reason, signed(*count)])?;
             }
+        }
+        Entry::Start(at) => {
+            let at = at.wall.timestamp_millis();
+            // Their numbers are below those of all that happens in the same millisecond.
+            let sql = format!(
+                "INSERT OR REPLACE INTO providers SELECT ?1, -row_number() OVER (), provider, status, 'unknown'
+                 FROM ({LATEST_OF_PROVIDERS}) WHERE status <> 'unknown'"
+            );
+            transaction.execute(&sql, [at])?;
         }
         Entry::News(News { number, at, change }) => {
             let at = at.wall.timestamp_millis();
@@ -251,7 +256,7 @@ fn forget_before(connection: &mut Connection, at: i64) -> Result<(), rusqlite::E
 /// Puts the file and what belongs to it out of the way, for somebody to look at; an older one there is
 /// replaced.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = path.with_extension("broken");
+    let aside = beside(path, ".broken");
     for ending in ["-wal", "-shm", ""] {
         match fs::rename(beside(path, ending), beside(&aside, ending)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

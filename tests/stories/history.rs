@@ -81,7 +81,7 @@ async fn a_broken_file_is_set_aside_and_a_new_one_is_begun() -> Result {
     let world = World::of(BINARY).launch(|launch| launch.file("state/history.db", &broken)).start().await?;
     world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains("it was set aside")).await?;
     world.daemon.wait_for_status(PAGE, 200, SOON).await?;
-    let aside = world.daemon.folder().join("state/history.broken");
+    let aside = world.daemon.folder().join("state/history.db.broken");
     assert_eq!(fs::read_to_string(aside).expect("set aside"), broken);
     assert_eq!(world.daemon.health().await?["status"], "healthy");
     Ok(())

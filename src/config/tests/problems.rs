@@ -165,6 +165,13 @@ fn one_problem_each() -> Vec<(Value, &'static str, &'static str)> {
         (json!({"metrics": {"advertise": "host"}}), "metrics.advertise", "a text"),
         (json!({"metrics": {"advertise": "host:0"}}), "metrics.advertise", "a text"),
         (json!({"logging": {"format": "xml"}}), "logging.format", "a text"),
+        (json!({"history": {"file": "spend.json"}}), "history.file", "a text"),
+        (json!({"history": {"file": "history"}}), "history.file", "a text"),
+        (json!({"history": {"file": "../history.db"}}), "history.file", "a text"),
+        (json!({"history": {"file": "/tmp/history.db"}}), "history.file", "a text"),
+        (json!({"history": {"file": "folder/history.db"}}), "history.file", "a text"),
+        (json!({"history": {"file": "history.db/"}}), "history.file", "a text"),
+        (json!({"history": {"file": ".db"}}), "history.file", "a text"),
         (json!({"alerts": {"webhook_url": "ftp://a"}}), "alerts.webhook_url", "a text"),
         (
             json!({"alerts": {"webhook_token_file": "/nowhere"}}),

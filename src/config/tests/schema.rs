@@ -43,6 +43,7 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
     ("metrics.health_path", "whether it is a path of its own"),
     ("metrics.metrics_path", "whether it is a path of its own"),
     ("metrics.advertise", "whether it is an address"),
+    ("history.file", "whether it is a plain name with one of the endings"),
     ("alerts.webhook_url", "whether it is a URL"),
 ];
 

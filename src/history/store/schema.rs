@@ -5,13 +5,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::StoreError;
 
 /// From nothing to the present: each is done once, in this order; the file remembers how many were
 /// (`user_version`). Never change one that was in a release; add another.
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // Times of minutes are in seconds since 1970, those of changes in milliseconds; `ran` is in milliseconds.
     "CREATE TABLE minutes (
         at INTEGER NOT NULL, part INTEGER NOT NULL, ran INTEGER NOT NULL, state TEXT NOT NULL,
@@ -34,7 +34,23 @@ const STEPS: [&str; 1] = [
         status_before TEXT NOT NULL, status TEXT NOT NULL,
         PRIMARY KEY (at, number)
     ) WITHOUT ROWID;",
+    "CREATE INDEX providers_by_name ON providers (provider, at, number, status);",
 ];
+
+/// What the latest change of each provider before a moment (`?1`, in milliseconds) led to. Goes from name to
+/// name, and to the latest of each, so it takes as long as there are providers, not changes.
+pub const LATEST_OF_PROVIDERS: &str = "
+    WITH RECURSIVE names (name) AS (
+        SELECT min(provider) FROM providers
+        UNION ALL
+        SELECT (SELECT min(provider) FROM providers WHERE provider > name) FROM names WHERE name IS NOT NULL
+    ),
+    latest (provider, status) AS (
+        SELECT name, (SELECT status FROM providers WHERE provider = name AND at < ?1
+                      ORDER BY at DESC, number DESC LIMIT 1)
+        FROM names WHERE name IS NOT NULL
+    )
+    SELECT provider, status FROM latest WHERE status IS NOT NULL";
 
 /// How many steps there are: what `user_version` says of a present file.
 pub const VERSION: usize = STEPS.len();
@@ -96,16 +112,12 @@ pub(super) fn bring_up_to_date(connection: &mut Connection, steps: &[&str]) -> R
     Ok(())
 }
 
-/// When the oldest and the newest of all were, in seconds.
-pub fn span(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
-    let of = |which: &str| {
-        format!(
-            "SELECT {which}(at) FROM (SELECT {which}(at) AS at FROM minutes
-             UNION ALL SELECT {which}(at) FROM silences
-             UNION ALL SELECT {which}(at) / 1000 FROM transitions
-             UNION ALL SELECT {which}(at) / 1000 FROM providers)"
-        )
-    };
-    let at = |which: &str| connection.query_row(&of(which), [], |row| row.get::<_, Option<i64>>(0));
-    Ok((at("min")?.unwrap_or_default(), at("max")?.unwrap_or_default()))
+/// When the latest of the oldest twentieth of all was, in seconds; none where there is nothing. It counts what
+/// there is, not time: a clock that was wrong once must not make nearly everything old.
+pub fn end_of_the_oldest(connection: &Connection) -> Result<Option<i64>, rusqlite::Error> {
+    let all = "SELECT at FROM minutes UNION ALL SELECT at FROM silences
+               UNION ALL SELECT at / 1000 FROM transitions UNION ALL SELECT at / 1000 FROM providers";
+    let sql =
+        format!("SELECT at FROM ({all}) ORDER BY at LIMIT 1 OFFSET (SELECT count(*) / 20 FROM ({all}))");
+    connection.query_row(&sql, [], |row| row.get(0)).optional()
 }

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
 use rusqlite::OpenFlags;
 use tempfile::TempDir;
 
 use super::schema::bring_up_to_date;
 use super::*;
-use crate::health::{State, TokenCounts, Transition};
+use crate::health::{ProviderStatus, State, TokenCounts, Transition};
 use crate::history::minute::Figures;
+use crate::names::ProviderName;
 
 /// A minute begins there.
 const BEGIN: i64 = 1_800_000_000;
 const DAY: i64 = 24 * 60 * 60;
 
-fn time(second: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(second, 0).expect("a time")
+fn at(second: i64) -> Moment {
+    Moment { elapsed: Duration::ZERO, wall: DateTime::from_timestamp(second, 0).expect("a time") }
 }
 
 fn minute(at: i64, messages: u64) -> Entry {
@@ -35,8 +37,14 @@ fn change(at: i64) -> Entry {
         reason: "test".to_owned(),
         held: Duration::ZERO,
     };
-    let at = crate::clock::Moment { elapsed: Duration::ZERO, wall: time(at) };
-    Entry::News(News { number: 1, at, change: Change::State(transition) })
+    Entry::News(News { number: 1, at: self::at(at), change: Change::State(transition) })
+}
+
+/// A provider gets another status.
+fn provider_change(number: u64, at: i64, provider: &str, to: ProviderStatus) -> Entry {
+    let change =
+        Change::Provider { provider: ProviderName::new(provider), from: ProviderStatus::Unknown, to };
+    Entry::News(News { number, at: self::at(at), change })
 }
 
 fn store(folder: &TempDir) -> Store {
@@ -60,8 +68,8 @@ fn column(store: &Store, sql: &str) -> Vec<i64> {
 fn a_minute_that_grew_replaces_what_was_written_of_it() {
     let folder = TempDir::new().expect("a folder");
     let mut store = store(&folder);
-    store.write(time(BEGIN), &[minute(BEGIN, 1), change(BEGIN)]).expect("written");
-    store.write(time(BEGIN), &[minute(BEGIN, 4), minute(BEGIN + 60, 2), change(BEGIN)]).expect("written");
+    store.write(at(BEGIN), &[minute(BEGIN, 1), change(BEGIN)]).expect("written");
+    store.write(at(BEGIN), &[minute(BEGIN, 4), minute(BEGIN + 60, 2), change(BEGIN)]).expect("written");
     assert_eq!(column(&store, "SELECT messages FROM minutes ORDER BY at"), [4, 2]);
     assert_eq!(column(&store, "SELECT count FROM silences ORDER BY at, reason"), [4, 1, 2, 1]);
     assert_eq!(column(&store, "SELECT at FROM transitions"), [BEGIN * 1_000]);
@@ -90,9 +98,9 @@ fn a_file_that_is_broken_or_not_ours_is_set_aside_with_all_that_belongs_to_it() 
         let mut store = store(&folder);
         fs::create_dir_all(store.path().parent().expect("a parent")).expect("a folder");
         fs::write(store.path(), &bytes).expect("written");
-        store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect(name);
+        store.write(at(BEGIN), &[minute(BEGIN, 1)]).expect(name);
         assert_eq!(minutes(&store), [BEGIN], "{name}");
-        let aside = fs::read(folder.path().join("state/history.broken")).expect("set aside");
+        let aside = fs::read(folder.path().join("state/history.db.broken")).expect("set aside");
         assert!(name != "garbage" || aside == bytes, "as it was");
     }
 }
@@ -102,7 +110,7 @@ fn what_breaks_while_it_is_in_use_is_set_aside_too() {
     let folder = TempDir::new().expect("a folder");
     let mut store = store(&folder);
     let many: Vec<Entry> = (0..2_000).map(|number| minute(BEGIN + number * 60, 1)).collect();
-    store.write(time(BEGIN), &many).expect("written");
+    store.write(at(BEGIN), &many).expect("written");
     drop(store);
     // Every page but the first, in which stands what the file is.
     let path = folder.path().join("state/history.db");
@@ -110,25 +118,25 @@ fn what_breaks_while_it_is_in_use_is_set_aside_too() {
     bytes[4_096..].fill(0xAA);
     fs::write(&path, bytes).expect("written");
     let mut store = self::store(&folder);
-    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("a new one");
+    store.write(at(BEGIN), &[minute(BEGIN, 1)]).expect("a new one");
     assert_eq!(minutes(&store), [BEGIN]);
-    assert!(folder.path().join("state/history.broken").exists());
+    assert!(folder.path().join("state/history.db.broken").exists());
 }
 
 #[test]
 fn a_full_disk_is_an_error_until_there_is_room_and_keeps_what_was_there() {
     let folder = TempDir::new().expect("a folder");
     let mut store = store(&folder);
-    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    store.write(at(BEGIN), &[minute(BEGIN, 1)]).expect("written");
     let pages: i64 =
         store.connection().pragma_query_value(None, "page_count", |row| row.get(0)).expect("pages");
     store.connection().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).expect("full");
     let many: Vec<Entry> = (1..2_000).map(|number| minute(BEGIN + number * 60, 1)).collect();
-    let error = store.write(time(BEGIN), &many).expect_err("no room");
+    let error = store.write(at(BEGIN), &many).expect_err("no room");
     assert!(error.to_string().contains("full"), "{error}");
     assert_eq!(minutes(&store), [BEGIN], "all or none");
-    assert!(!folder.path().join("state/history.broken").exists(), "it is not broken");
-    store.write(time(BEGIN), &many).expect("there is room again");
+    assert!(!folder.path().join("state/history.db.broken").exists(), "it is not broken");
+    store.write(at(BEGIN), &many).expect("there is room again");
     assert_eq!(minutes(&store).len(), 2_000);
 }
 
@@ -137,25 +145,25 @@ fn what_stands_in_the_way_is_an_error_and_gone_it_is_none() {
     let folder = TempDir::new().expect("a folder");
     let mut store = store(&folder);
     fs::create_dir_all(store.path()).expect("a folder where the file should be");
-    assert!(store.write(time(BEGIN), &[minute(BEGIN, 1)]).is_err());
+    assert!(store.write(at(BEGIN), &[minute(BEGIN, 1)]).is_err());
     assert!(store.path().is_dir(), "it is left alone");
     fs::remove_dir(store.path()).expect("gone");
-    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    store.write(at(BEGIN), &[minute(BEGIN, 1)]).expect("written");
     let blocked = folder.path().join("blocked");
     fs::write(&blocked, "a file where a folder should be").expect("written");
     let mut store = Store::new(blocked.join("history.db"), Duration::from_secs(60), 1 << 20);
-    assert!(store.write(time(BEGIN), &[]).is_err());
+    assert!(store.write(at(BEGIN), &[]).is_err());
 }
 
 #[test]
 fn a_file_that_was_taken_away_is_made_anew() {
     let folder = TempDir::new().expect("a folder");
     let mut store = store(&folder);
-    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    store.write(at(BEGIN), &[minute(BEGIN, 1)]).expect("written");
     for ending in ["", "-wal", "-shm"] {
         fs::remove_file(beside(store.path(), ending)).expect("removed");
     }
-    store.write(time(BEGIN), &[minute(BEGIN + 60, 1)]).expect("written");
+    store.write(at(BEGIN), &[minute(BEGIN + 60, 1)]).expect("written");
     assert_eq!(minutes(&store), [BEGIN + 60]);
 }
 
@@ -165,19 +173,15 @@ fn what_is_older_than_the_retention_is_forgotten_now_and_then() {
     let mut store = store(&folder);
     let old: Vec<Entry> =
         (0..40).flat_map(|day| [minute(BEGIN + day * DAY, 1), change(BEGIN + day * DAY)]).collect();
-    store.write(time(BEGIN), &old).expect("written");
-    assert_eq!(minutes(&store).len(), 40);
-    store.write(time(BEGIN + PRUNE_EVERY - 1), &[]).expect("not yet");
-    assert_eq!(minutes(&store).len(), 40);
-    let now = BEGIN + 39 * DAY;
-    store.write(time(now), &[]).expect("forgotten");
+    let begin = BEGIN + 39 * DAY - 3_600;
+    store.write(at(begin), &old).expect("written");
+    assert_eq!(minutes(&store).len(), 40, "the clock may be wrong");
+    let now = Moment { elapsed: Duration::from_secs(3_600), ..at(begin + 3_600) };
+    store.write(now, &[]).expect("forgotten");
     let kept: Vec<i64> = (9..40).map(|day| BEGIN + day * DAY).collect();
     assert_eq!(minutes(&store), kept);
     assert_eq!(column(&store, "SELECT at / 1000 FROM transitions ORDER BY at"), kept);
     assert_eq!(column(&store, "SELECT count(*) FROM silences"), [31 * 2]);
-    // A clock that was ahead and is set back: it is looked at once more, and nothing new is lost.
-    store.write(time(BEGIN), &[]).expect("nothing is old");
-    assert_eq!(minutes(&store), kept);
 }
 
 #[test]
@@ -189,7 +193,7 @@ fn what_is_too_large_loses_its_oldest_until_file_and_log_fit() {
     for batch in 0..40 {
         let minutes: Vec<Entry> =
             (0..500).map(|number| minute(BEGIN + (batch * 500 + number) * 60, 1)).collect();
-        store.write(time(BEGIN), &minutes).expect("written");
+        store.write(at(BEGIN), &minutes).expect("written");
         newest = BEGIN + (batch * 500 + 499) * 60;
         assert!(size(store.path()) <= most, "{} bytes", size(store.path()));
     }
@@ -200,22 +204,81 @@ fn what_is_too_large_loses_its_oldest_until_file_and_log_fit() {
 }
 
 #[test]
+fn what_a_wrong_clock_wrote_far_ahead_makes_nothing_else_old() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = Store::new(folder.path().join("history.db"), Duration::from_secs(86_400), 1 << 20);
+    store.write(at(BEGIN), &[minute(BEGIN + 40_000 * DAY, 1)]).expect("written");
+    for batch in 0..40 {
+        let minutes: Vec<Entry> =
+            (0..500).map(|number| minute(BEGIN + (batch * 500 + number) * 60, 1)).collect();
+        store.write(at(BEGIN), &minutes).expect("written");
+    }
+    assert!(minutes(&store).len() > 5_000, "{} minutes", minutes(&store).len());
+}
+
+#[test]
+fn at_a_start_nothing_is_known_of_the_providers() {
+    use ProviderStatus::{Failed, Unknown};
+    let good = ProviderStatus::Ok;
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    store.write(at(BEGIN), &[Entry::Start(at(BEGIN))]).expect("written");
+    let before = [
+        provider_change(1, BEGIN, "a", Failed),
+        provider_change(2, BEGIN, "a", good),
+        provider_change(3, BEGIN + 1, "b", good),
+        provider_change(4, BEGIN + 2, "b", Failed),
+        provider_change(5, BEGIN + 3, "c", Unknown),
+        provider_change(6, BEGIN + 9 * DAY, "ahead", good),
+    ];
+    store.write(at(BEGIN), &before).expect("written");
+    let start = [Entry::Start(at(BEGIN + 60)), provider_change(1, BEGIN + 60, "a", good)];
+    store.write(at(BEGIN + 60), &start).expect("written");
+    let mut statement = store
+        .connection()
+        .prepare("SELECT provider, status_before, status FROM providers WHERE at = ?1 ORDER BY number")
+        .expect("a query");
+    let rows = statement.query_map([(BEGIN + 60) * 1_000], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]));
+    let rows: Vec<[String; 3]> = rows.expect("rows").map(|row| row.expect("a row")).collect();
+    let mut put_back = rows[..2].to_vec();
+    put_back.sort();
+    assert_eq!(put_back, [["a", "ok", "unknown"], ["b", "failed", "unknown"]]);
+    assert_eq!(rows[2..], [["a", "unknown", "ok"]], "what happens then stands behind it");
+}
+
+#[test]
+fn the_latest_of_the_providers_is_found_without_reading_what_was_before() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    store.write(at(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    let explain = format!("EXPLAIN QUERY PLAN {LATEST_OF_PROVIDERS}");
+    let mut statement = store.connection().prepare(&explain).expect("a plan");
+    let steps = statement.query_map([BEGIN], |row| row.get::<_, String>(3)).expect("steps");
+    let plan: Vec<String> = steps.map(|step| step.expect("a step")).collect();
+    let of_table: Vec<&String> = plan.iter().filter(|step| step.contains(" providers")).collect();
+    assert!(!of_table.is_empty(), "{plan:#?}");
+    for step in of_table {
+        assert!(step.starts_with("SEARCH") && step.contains("providers_by_name"), "{plan:#?}");
+    }
+}
+
+#[test]
 fn a_file_that_is_being_read_loses_nothing_for_it() {
     let folder = TempDir::new().expect("a folder");
     let mut store =
         Store::new(folder.path().join("history.db"), Duration::from_secs(3_650 * 86_400), 1 << 20);
-    store.write(time(BEGIN), &[minute(BEGIN, 1)]).expect("written");
+    store.write(at(BEGIN), &[minute(BEGIN, 1)]).expect("written");
     let reader = Connection::open(store.path()).expect("a file");
     reader.execute_batch("BEGIN; SELECT count(*) FROM minutes").expect("a look that lasts");
     store.connection().busy_timeout(Duration::ZERO).expect("no patience");
     // The same minutes again and again: the log grows, what it is about does not.
     let many: Vec<Entry> = (0..2_000).map(|number| minute(BEGIN + number * 60, 1)).collect();
     for _ in 0..12 {
-        store.write(time(BEGIN), &many).expect("written");
+        store.write(at(BEGIN), &many).expect("written");
     }
     assert_eq!(minutes(&store).len(), 2_000);
     drop(reader);
-    store.write(time(BEGIN), &[]).expect("written");
+    store.write(at(BEGIN), &[]).expect("written");
     assert!(size(store.path()) <= 1 << 20);
     assert_eq!(minutes(&store).len(), 2_000);
 }
