@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -269,21 +270,23 @@ impl Service {
         for task in self.work {
             task.ended_before(overdue.clone()).await;
         }
-        // What became of them all is kept; a disk that hangs keeps nobody waiting for long.
+        // What became of them all is kept; a disk that hangs keeps nobody waiting.
         self.stop_recording.cancel();
         let too_late = sleep(self.shutdown.left_of(self.deadline).min(LAST_WRITES)).shared();
-        for task in self.history {
-            task.ended_before(too_late.clone()).await;
-        }
+        let kept = join_all(self.history.into_iter().map(|task| task.ended_before(too_late.clone())));
         // 4. The last beat, then 5. the shutdown event and a round trip behind it.
-        let left = || self.shutdown.left_of(self.deadline);
-        self.stop_beating.cancel();
-        if let Some(heartbeat) = self.heartbeat {
-            heartbeat.ended_before(sleep(left())).await;
-        }
-        let snapshot = self.health.snapshot(self.clock.now());
-        self.farewell.cancel();
-        self.lifecycle.ended_before(sleep(left())).await;
+        let goodbye = async {
+            let left = || self.shutdown.left_of(self.deadline);
+            self.stop_beating.cancel();
+            if let Some(heartbeat) = self.heartbeat {
+                heartbeat.ended_before(sleep(left())).await;
+            }
+            let snapshot = self.health.snapshot(self.clock.now());
+            self.farewell.cancel();
+            self.lifecycle.ended_before(sleep(left())).await;
+            snapshot
+        };
+        let (snapshot, _) = tokio::join!(goodbye, kept);
         // 6. Nobody needs the link any more.
         self.close.cancel();
         let link = self.link.ended_before(sleep(LAST_MOMENT)).await;
