@@ -89,6 +89,7 @@ impl Told {
             }
         };
         if ended.is_err() {
+            self.losses.failures.fetch_add(1, Ordering::Relaxed);
             warn!("writing the history panicked; this is a bug, please report it");
             self.condition(Some("writing panicked; none is kept until the next start".to_owned()));
         }
