@@ -26,7 +26,8 @@ const KEEP_EVERY: u32 = 5;
 pub struct Recorder {
     clock: Clock,
     health: HealthMonitor,
-    started: Moment,
+    /// When the service started, until that was handed on.
+    started: Option<Moment>,
     book: MinuteBook,
     /// Up to which number of health's news it has seen.
     news: u64,
@@ -51,7 +52,7 @@ impl Recorder {
         Self {
             clock,
             health,
-            started,
+            started: Some(started),
             book: MinuteBook::new(started),
             news: 0,
             replies: 0,
@@ -66,7 +67,6 @@ impl Recorder {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut second = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.hand_on(Entry::Start(self.started));
         let mut looks = 0_u32;
         while stop.run_until_cancelled(second.tick()).await.is_some() {
             self.look();
@@ -83,6 +83,9 @@ impl Recorder {
     }
 
     fn look(&mut self) {
+        if let Some(started) = self.started.take() {
+            self.hand_on(Entry::Start(started));
+        }
         let snapshot = self.health.snapshot(self.clock.now());
         let news = self.health.news_since(self.news);
         let (reply_times, replies) = self.health.reply_times_since(self.replies);

@@ -242,9 +242,15 @@ fn forget_before(connection: &mut Connection, at: i64) -> Result<(), rusqlite::E
     for table in ["minutes", "silences"] {
         transaction.execute(&format!("DELETE FROM {table} WHERE at < ?1"), [at])?;
     }
-    for table in ["transitions", "providers"] {
-        transaction.execute(&format!("DELETE FROM {table} WHERE at < ?1"), [at.saturating_mul(1_000)])?;
-    }
+    let at = at.saturating_mul(1_000);
+    transaction.execute("DELETE FROM transitions WHERE at < ?1", [at])?;
+    // What a provider was all the time since then is not forgotten.
+    transaction.execute(
+        "DELETE FROM providers WHERE at < ?1 AND EXISTS (
+            SELECT 1 FROM providers AS later WHERE later.provider = providers.provider AND later.at < ?1
+            AND (later.at, later.number) > (providers.at, providers.number))",
+        [at],
+    )?;
     transaction.commit()?;
     // It gives back a page for each row that it is asked for.
     let mut give_back = connection.prepare("PRAGMA incremental_vacuum")?;

@@ -185,6 +185,23 @@ fn what_is_older_than_the_retention_is_forgotten_now_and_then() {
 }
 
 #[test]
+fn how_a_provider_has_been_all_the_time_is_not_forgotten() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    let changes = [
+        provider_change(1, BEGIN, "a", ProviderStatus::Failed),
+        provider_change(2, BEGIN, "a", ProviderStatus::Ok),
+        provider_change(3, BEGIN + DAY, "b", ProviderStatus::Failed),
+        provider_change(4, BEGIN + 40 * DAY, "b", ProviderStatus::Ok),
+    ];
+    let begin = BEGIN + 60 * DAY;
+    store.write(at(begin), &changes).expect("written");
+    let now = Moment { elapsed: Duration::from_secs(3_600), ..at(begin + 3_600) };
+    store.write(now, &[]).expect("forgotten");
+    assert_eq!(column(&store, "SELECT number FROM providers ORDER BY at"), [2, 3, 4]);
+}
+
+#[test]
 fn what_is_too_large_loses_its_oldest_until_file_and_log_fit() {
     let folder = TempDir::new().expect("a folder");
     let most = 1 << 20;
