@@ -1,6 +1,7 @@
 //! The service: what it is made of, and in which order it starts and stops. Read this first.
 
 mod chat;
+mod ended;
 mod parts;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::settings::{SettingsTask, Source, reload_on};
 use crate::shutdown::{LAST_MOMENT, Shutdown, Signals, StopReason};
 use crate::tasks::{Task, spawn};
 use chat::Chat;
+pub use ended::{Ended, ServiceError};
 use parts::{Common, Shown, commands, controls, http_state, identity, listen};
 
 /// Notices that may wait for the lifecycle or the robot's watch; whoever brings one waits then.
@@ -39,39 +41,6 @@ const NOTICES: usize = 64;
 
 /// How long the history may take for its last minute.
 const LAST_WRITES: Duration = Duration::from_secs(2);
-
-/// How the service ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Why.
-    pub reason: StopReason,
-    /// Whether replies were cut off.
-    pub abandoned: bool,
-}
-
-/// Why the service could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// The HTTP port can't be had.
-    #[error(
-        "can't listen on {address} for HTTP: {error}; change metrics.port, or set metrics.enabled to false"
-    )]
-    Http {
-        /// The address as configured.
-        address: String,
-        /// What the system says.
-        error: std::io::Error,
-    },
-    /// The link to NATS is given up.
-    #[error(transparent)]
-    Link(#[from] LinkFailure),
-    /// Nobody could stop us.
-    #[error("can't listen to signals: {0}")]
-    Signals(std::io::Error),
-    /// A fault of ours.
-    #[error("the task {0} panicked")]
-    Panicked(&'static str),
-}
 
 /// Runs the service until somebody asks it to stop, or it can't go on.
 ///
