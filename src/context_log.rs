@@ -189,6 +189,7 @@ mod tests {
             tokens: Some(Tokens { prompt: 3, completion: 4, total: 7 }),
             cut_by_token_limit: false,
             latency: Duration::from_millis(1_234),
+            reserving: Duration::ZERO,
         };
         Context::new(at(2.0), &plan, &prompt, &answer)
     }

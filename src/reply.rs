@@ -110,6 +110,7 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
         Some(Err(GaveUp::Exhausted(_))) => return fall_back(plan, tools, course).await,
         Some(Ok(answer)) => course.answer.insert(answer),
     };
+    course.timings.reserving = answer.reserving;
     tools.metrics.answered(answer);
     let context = Context::new(tools.clock.now(), plan, prompt, answer);
     let (end, ()) = tokio::join!(respond(plan, tools, answer, &mut course.lines), publish(context, tools));

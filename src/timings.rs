@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct Waits {
     /// The gaps before lines, those of the room's other replies included.
     pub gap: Duration,
-    /// The robot: until it was in the room, and until it answered.
+    /// The robot: until it was in the room and the link to it up, until somebody took its lines, and until it
+    /// answered.
     pub robot: Duration,
     /// When the lines were handed over, since start.
     began: Duration,
@@ -34,6 +35,11 @@ impl Waits {
         self.robot += waited;
     }
 
+    /// How long it took from this moment since start until the last wait was over.
+    pub fn total(&self, from: Duration) -> Duration {
+        self.until.saturating_sub(from)
+    }
+
     fn take(&mut self, from: Duration, until: Duration) -> Duration {
         let from = from.max(self.until);
         self.until = self.until.max(until);
@@ -50,20 +56,23 @@ pub struct Timings {
     pub decided: Duration,
     /// The prompt was made.
     pub prompted: Duration,
-    /// A provider had answered: after every try, the pauses between, and the writing down of what may be
-    /// spent.
+    /// A provider had answered: after every try and the pauses between.
     pub answered: Duration,
+    /// How long the call that was answered waited until it was written down as spent. Of the tries before, it
+    /// counts as the provider's.
+    pub reserving: Duration,
     /// What the lines waited for from then on when they were handed to the outbox.
     pub waits: Waits,
 }
 
 impl Timings {
     /// How long each stage took, by name, in their order.
-    pub fn stages(&self) -> [(&'static str, Duration); 6] {
-        let Self { read, decided, prompted, answered, waits } = *self;
+    pub fn stages(&self) -> [(&'static str, Duration); 7] {
+        let Self { read, decided, prompted, answered, reserving, waits } = *self;
         [
             ("queue", decided.saturating_sub(read)),
             ("prompt", prompted.saturating_sub(decided)),
+            ("spend", reserving),
             ("provider", self.provider()),
             ("check", waits.began.saturating_sub(answered)),
             ("gap", waits.gap),
@@ -73,7 +82,7 @@ impl Timings {
 
     /// From the message's arrival to the robot's answer to the last line.
     pub fn total(&self) -> Duration {
-        self.waits.until.saturating_sub(self.read)
+        self.waits.total(self.read)
     }
 
     /// What was our own: all but waiting for the provider, the gaps and the robot.
@@ -82,7 +91,7 @@ impl Timings {
     }
 
     fn provider(&self) -> Duration {
-        self.answered.saturating_sub(self.prompted)
+        self.answered.saturating_sub(self.prompted + self.reserving)
     }
 }
 
@@ -128,16 +137,29 @@ mod tests {
 
     #[test]
     fn overhead_is_the_total_less_provider_gaps_and_robot() {
-        let mut waits = Waits::since(ms(1_706));
+        let mut waits = Waits::since(ms(1_711));
         waits.gap(ms(2_000));
         waits.robot(ms(2_004), ms(2_020));
-        let timings =
-            Timings { read: ms(1_000), decided: ms(1_001), prompted: ms(1_003), answered: ms(1_703), waits };
-        let expected =
-            [("queue", 1), ("prompt", 2), ("provider", 700), ("check", 3), ("gap", 294), ("robot", 16)];
+        let timings = Timings {
+            read: ms(1_000),
+            decided: ms(1_001),
+            prompted: ms(1_003),
+            answered: ms(1_708),
+            reserving: ms(5),
+            waits,
+        };
+        let expected = [
+            ("queue", 1),
+            ("prompt", 2),
+            ("spend", 5),
+            ("provider", 700),
+            ("check", 3),
+            ("gap", 289),
+            ("robot", 16),
+        ];
         assert_eq!(timings.stages(), expected.map(|(name, took)| (name, ms(took))));
         assert_eq!(timings.total(), ms(1_020));
-        assert_eq!(timings.overhead(), ms(1 + 2 + 3 + 4));
+        assert_eq!(timings.overhead(), ms(1 + 2 + 5 + 3 + 4));
     }
 
     proptest! {

@@ -17,8 +17,8 @@ use crate::response_log::{Course, Record};
 /// A reply that is being made.
 pub(super) struct InHand {
     ticket: Ticket,
-    /// When it was begun, since the service started.
-    begun: Duration,
+    /// When what is answered came in, since the service started.
+    read: Duration,
     /// What is to be told of it, but for its end.
     decision: Entry,
 }
@@ -68,8 +68,7 @@ impl DeciderLoop {
         let now = self.clock.now();
         tools.metrics.fired(&plan.trigger);
         self.health.reply_fired(now);
-        let in_hand =
-            InHand { ticket: plan.ticket, begun: now.elapsed, decision: Entry::of_plan(now, &plan) };
+        let in_hand = InHand { ticket: plan.ticket, read, decision: Entry::of_plan(now, &plan) };
         if self.replies.len() >= plan.config().max_concurrent_handlers {
             info!(room = %plan.room, user = ?plan.user, "no reply: max_concurrent_handlers are at work");
             let end = ReplyEnd::silent(ReplyOutcome::Silenced(Reason::Overload));
@@ -96,11 +95,11 @@ impl DeciderLoop {
     }
 
     fn settle(&mut self, in_hand: InHand, end: ReplyEnd) {
-        let InHand { ticket, begun, decision } = in_hand;
+        let InHand { ticket, read, decision } = in_hand;
         let now = self.clock.now();
         self.health.reply_ended(now, end.outcome);
         if end.outcome == ReplyOutcome::Sent {
-            self.health.reply_took(now.elapsed.saturating_sub(begun));
+            self.health.reply_took(end.waits.total(read));
             if let Some(user) = &decision.user {
                 self.health.user_answered(user);
             }

@@ -64,6 +64,8 @@ pub struct Answer {
     pub cut_by_token_limit: bool,
     /// How long the successful call took.
     pub latency: Duration,
+    /// How long it waited before until it was written down as spent.
+    pub reserving: Duration,
 }
 
 /// Tokens used by one call.

@@ -93,6 +93,7 @@ mod tests {
             tokens: total.map(|total| Tokens { prompt: total - 1, completion: 1, total }),
             cut_by_token_limit: false,
             latency: Duration::from_millis(5),
+            reserving: Duration::ZERO,
         }
     }
 

@@ -57,8 +57,10 @@ pub struct Line {
     pub handed_over: Duration,
     /// When it may be said, since start; none until it is the first in the queue.
     pub due: Option<Duration>,
-    /// When the robot was found in the room, since start; none until then.
+    /// When the robot could be reached, since start: it was in the room, and the link up. None until then.
     pub robot_there: Option<Duration>,
+    /// Whether it was out before and nobody got it. So it has kept its gap, and waits for the robot.
+    pub is_tried_again: bool,
     /// When it was handed to the bus; none while it waits.
     pub spoken: Option<Moment>,
 }
@@ -126,6 +128,7 @@ impl Lines {
                 handed_over: batch.handed_over,
                 due: None,
                 robot_there: None,
+                is_tried_again: false,
                 spoken: None,
             });
         }
@@ -184,7 +187,7 @@ impl Lines {
         if let Some(next) = self.waiting.get_mut(place) {
             next.due = None;
         }
-        self.waiting.insert(place, Line { spoken: None, robot_there: None, ..line });
+        self.waiting.insert(place, Line { spoken: None, robot_there: None, is_tried_again: true, ..line });
     }
 
     /// Whether no reply waits for anything.
@@ -201,8 +204,13 @@ impl Lines {
     pub fn waited(&mut self, now: Duration, line: &Line) {
         let (Some(open), Some(spoken)) = (self.open.get_mut(&line.batch), line.spoken) else { return };
         let due = line.due.unwrap_or(spoken.elapsed);
-        open.waits.gap(due);
-        open.waits.robot(due, line.robot_there.unwrap_or(due));
+        let robot_there = line.robot_there.unwrap_or(due);
+        if line.is_tried_again {
+            open.waits.robot(Duration::ZERO, robot_there);
+        } else {
+            open.waits.gap(due);
+            open.waits.robot(due, robot_there);
+        }
         open.waits.robot(spoken.elapsed, now);
     }
 

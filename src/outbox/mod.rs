@@ -176,6 +176,7 @@ impl Outbox {
         let may_speak = async {
             sleep(due.saturating_sub(tools.clock.now().elapsed)).await;
             robot.in_the_room().await;
+            tools.bus.up_after(0).await;
             line.robot_there = Some(tools.clock.now().elapsed);
             tools.bus.proven_since(due).await;
         };

@@ -99,8 +99,10 @@ impl Inner {
     async fn make(&self, attempt: Attempt<'_>) -> Result<Answer, NoAnswer> {
         let PlannedCall { provider, probe, .. } = attempt.call;
         let _slot = probe.then(|| ProbeSlot::new(self.shared.clone(), provider));
+        let began = self.clock.now().elapsed;
         let open_call = self.reserve(attempt.request, provider).await.map_err(Err)?;
-        self.call(&attempt, open_call).await.map_err(Ok)
+        let reserving = self.clock.now().elapsed.saturating_sub(began);
+        self.call(&attempt, open_call, reserving).await.map_err(Ok)
     }
 
     /// Asks for nothing but what the spend limits would say; see [`super::Router::denied`].
@@ -128,7 +130,12 @@ impl Inner {
         self.spend.reserve(call).await
     }
 
-    async fn call(&self, attempt: &Attempt<'_>, open_call: OpenCall) -> Result<Answer, Failure> {
+    async fn call(
+        &self,
+        attempt: &Attempt<'_>,
+        open_call: OpenCall,
+        reserving: Duration,
+    ) -> Result<Answer, Failure> {
         let began = self.clock.now().elapsed;
         let endpoint = self.endpoint(attempt.call.provider);
         let call = async {
@@ -149,8 +156,8 @@ impl Inner {
         let latency = self.clock.now().elapsed.saturating_sub(began);
         self.record(latency, attempt, endpoint, &outcome);
         let Completion { text, tokens, cut_by_token_limit } = outcome.result?;
-        let ProviderConfig { name, model, .. } = endpoint.config();
-        Ok(Answer { provider: name.clone(), model: model.clone(), text, tokens, cut_by_token_limit, latency })
+        let ProviderConfig { name, model, .. } = endpoint.config().clone();
+        Ok(Answer { provider: name, model, text, tokens, cut_by_token_limit, latency, reserving })
     }
 
     /// Writes down how a call ended: state, health, log, in one go, so that health never sees

@@ -97,7 +97,7 @@ async fn every_family_has_its_help_its_type_and_its_labels() {
         }
         if let Kind::Histogram(bounds) = metric.kind {
             let buckets = samples.keys().filter(|sample| sample.starts_with(&format!("{name}_bucket")));
-            let series = if metric.labels.is_empty() { 1 } else { 6 };
+            let series = if metric.labels.is_empty() { 1 } else { Timings::default().stages().len() };
             assert_eq!(buckets.count(), series * (bounds.len() + 1), "{name}");
         }
     }
@@ -235,6 +235,7 @@ async fn what_happens_is_counted_where_it_happens() {
             tokens: Some(Tokens { prompt: total - 4, completion: 4, total }),
             cut_by_token_limit: false,
             latency: Duration::from_millis(500),
+            reserving: Duration::ZERO,
         });
     }
     metrics.beat(still.figures.clock.now().wall, Some(Duration::from_millis(3)));
@@ -274,11 +275,17 @@ async fn what_happens_is_counted_where_it_happens() {
 async fn the_stages_of_a_reply_and_what_was_our_own_are_told() {
     let still = still(json!({}));
     let ms = Duration::from_millis;
-    let mut waits = Waits::since(ms(1_706));
+    let mut waits = Waits::since(ms(1_711));
     waits.gap(ms(2_000));
     waits.robot(ms(2_004), ms(2_020));
-    let timings =
-        Timings { read: ms(1_000), decided: ms(1_001), prompted: ms(1_003), answered: ms(1_703), waits };
+    let timings = Timings {
+        read: ms(1_000),
+        decided: ms(1_001),
+        prompted: ms(1_003),
+        answered: ms(1_708),
+        reserving: ms(5),
+        waits,
+    };
     still.figures.metrics.replied(&timings);
     let samples = scrape(&still).await;
     let near = |sample: &str, seconds: f64| {
@@ -287,15 +294,16 @@ async fn the_stages_of_a_reply_and_what_was_our_own_are_told() {
     for (stage, seconds) in [
         ("queue", 0.001),
         ("prompt", 0.002),
+        ("spend", 0.005),
         ("provider", 0.7),
         ("check", 0.003),
-        ("gap", 0.294),
+        ("gap", 0.289),
         ("robot", 0.016),
     ] {
         near(&format!("llm_reply_stage_seconds_sum{{stage=\"{stage}\"}}"), seconds);
     }
     near("llm_reply_seconds_sum", 1.02);
-    near("llm_reply_overhead_seconds_sum", 0.01);
+    near("llm_reply_overhead_seconds_sum", 0.015);
     near("llm_reply_overhead_seconds_count", 1.0);
 }
 

@@ -105,6 +105,35 @@ fn a_line_that_nobody_got_was_not_spoken() {
     assert_eq!(end.try_recv().map(|end| end.spoken), Ok(None));
 }
 
+/// What the only line of a reply waited for, once it was said.
+fn waits(lines: &mut Lines, end: &mut oneshot::Receiver<ReplyEnd>, line: &Line, answered: u64) -> Waits {
+    lines.waited(at(answered), line);
+    lines.settle(line, LineOutcome::Sent);
+    end.try_recv().expect("an end").waits
+}
+
+#[test]
+fn a_line_waits_for_its_gap_and_then_for_the_robot() {
+    let mut lines = Lines::default();
+    let mut end = push(&mut lines, &["1"], 0);
+    // The gap is over at 2, the robot comes at 9, the line is out at 10 and answered at 12.
+    let line = Line { due: Some(at(2)), robot_there: Some(at(9)), ..say(&mut lines, 10) };
+    let waits = waits(&mut lines, &mut end, &line, 12);
+    assert_eq!((waits.gap, waits.robot, waits.total(at(0))), (at(2), at(7 + 2), at(12)));
+}
+
+#[test]
+fn a_line_that_nobody_took_waits_for_the_robot_and_no_more_for_its_gap() {
+    let mut lines = Lines::default();
+    let mut end = push(&mut lines, &["1"], 0);
+    let line = Line { due: Some(at(2)), robot_there: Some(at(2)), ..say(&mut lines, 2) };
+    lines.waited(at(3), &line);
+    lines.put_back(Line { due: Some(at(4)), ..line });
+    let line = Line { robot_there: Some(at(6)), ..say(&mut lines, 7) };
+    let waits = waits(&mut lines, &mut end, &line, 8);
+    assert_eq!((waits.gap, waits.robot), (at(2), at(1 + 3 + 1)), "all but the second until it was out again");
+}
+
 #[test]
 fn stale_lines_go_at_exactly_their_time() {
     let mut lines = Lines::default();

@@ -30,6 +30,7 @@ fn course() -> Course {
             tokens: Some(llm::Tokens { prompt: 10, completion: 5, total: 15 }),
             cut_by_token_limit: false,
             latency: Duration::from_millis(1_234),
+            reserving: Duration::ZERO,
         }),
         lines: vec!["Hello there.".into()],
     }
