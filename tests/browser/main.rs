@@ -6,6 +6,7 @@ mod live;
 mod page;
 mod screenshots;
 mod story;
+mod trouble;
 mod words;
 
 use std::io::Write as _;

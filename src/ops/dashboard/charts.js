@@ -47,7 +47,7 @@ export function plot(title) {
     readOut(goal);
   });
 
-  /** `what`: from, to and step in milliseconds, height, summary, read(time), series, paint(frame). */
+  /** `what`: from, to and step in milliseconds, height, keys (what the colours stand for), summary, read(time), paint(frame). */
   function fill(what) {
     const width = Math.max(200, stage.clientWidth);
     const inner = width - LEFT - RIGHT;
@@ -64,9 +64,8 @@ export function plot(title) {
       cursor,
     );
     stage.replaceChildren(drawing);
-    const names = what.series ?? [];
-    legend.hidden = names.length < 2;
-    legend.replaceChildren(...names.map(({ name, kind }) => element("span", { class: "key", "data-kind": kind }, name)));
+    legend.hidden = what.keys.length < 2;
+    legend.replaceChildren(...what.keys.map(({ name, kind }) => element("span", { class: "key", "data-kind": kind }, name)));
     readOut(at);
   }
 

@@ -3,7 +3,7 @@
 import { bars, curves, plot, ribbon } from "./charts.js";
 import { read } from "./connection.js";
 import { badge, cut, element, foreign, show, table } from "./elements.js";
-import { STATES, STATUSES, healthPieces, prepare, providerNames, providerPieces, shares, silencesOf, total } from "./figures.js";
+import { STATES, STATUSES, healthPieces, kindsOf, prepare, providerNames, providerPieces, shares, silencesOf, total } from "./figures.js";
 import { clock, figure, kindOf, kindOfReason, meaning, milliseconds } from "./words.js";
 
 const place = document.getElementById("history");
@@ -99,6 +99,7 @@ function drawRibbon(into, data, pieces, order) {
     ...data,
     step: data.size,
     height: 46,
+    keys: kindsOf(pieces, order),
     summary: shares(pieces) || "nothing is known",
     paint: (frame) => ribbon({ ...frame, top: 2 }, pieces, order),
     read(time) {
@@ -125,7 +126,7 @@ function drawChart({ plot: into, form, series, unit = figure }, data, sum) {
     ...data,
     step: size,
     height: 168,
-    series,
+    keys: series,
     summary: hasAny ? `${values(sum)}${isCurve ? " at worst" : " in all"}` : "none",
     paint: (frame) => form(frame, { buckets, size, series, unit: isCurve ? unit : undefined }),
     read(time) {
