@@ -1,10 +1,39 @@
 //! The page says why it can't tell, for as long as it can't.
 
-use kryten_testkit::Result;
 use kryten_testkit::world::{SOON, World};
+use kryten_testkit::{Browser, Context as _, Result, config, ports};
 use serde_json::json;
 
 use crate::{BINARY, browser, fresh, open};
+
+#[tokio::test]
+async fn that_the_history_can_not_be_read_is_said_until_it_can_be() -> Result {
+    let Some(browser) = browser("a history that can't be read") else { return Ok(()) };
+    let world = World::of(BINARY).start().await?;
+    let file = world.daemon.folder().join("state/history.db");
+    let aside = file.with_extension("aside");
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+
+    std::fs::rename(&file, &aside).context("taking the history away")?;
+    std::fs::create_dir(&file).context("putting a folder in its place")?;
+    browser.click("[data-range='24h']").await?;
+    browser.wait_for_text("#history-note", "could not be read", SOON).await?;
+    // Another width: the charts are drawn anew, from what was read before.
+    let width = "document.querySelector('.stage svg').getAttribute('width')";
+    let before = browser.run(&format!("return {width}"), json!([])).await?;
+    browser.size(1000, 900).await?;
+    browser.wait_for(&format!("{width} !== {before}"), SOON).await?;
+    assert!(browser.text("#history-note").await?.contains("could not be read"));
+
+    std::fs::remove_dir(&file).context("taking the folder away")?;
+    std::fs::rename(&aside, &file).context("giving the history back")?;
+    browser.click("[data-range='24h']").await?;
+    let note = "document.querySelector('#history-note').innerText";
+    browser.wait_for(&format!("!{note}.includes('could not be read')"), SOON).await
+}
 
 #[tokio::test]
 async fn what_was_not_written_down_has_its_colour_explained() -> Result {
@@ -22,4 +51,53 @@ async fn what_was_not_written_down_has_its_colour_explained() -> Result {
     })";
     assert_eq!(browser.run(same, json!([])).await?, json!([true, true]), "key and ribbon have one colour");
     Ok(())
+}
+
+/// The page's short waits pass in a twentieth of their time, and what it asks for is counted.
+const HASTE: &str = "const [later, fetch] = [window.setTimeout, window.fetch];
+    window.setTimeout = (run, pause = 0) => later(run, pause > 5000 ? pause : pause / 20);
+    window.asked = 0;
+    window.fetch = (...all) => { window.asked += 1; return fetch(...all); };";
+
+/// Twenty of the page's seconds.
+const A_WHILE: &str = "return (async () => {
+    for (let round = 0; round < 4; round += 1) await new Promise((done) => setTimeout(done, 5000));
+    return window.asked;
+})()";
+
+#[tokio::test]
+async fn a_token_that_was_refused_is_not_sent_again() -> Result {
+    let Some(browser) = browser("a token that is not the daemon's any more") else { return Ok(()) };
+    let with = |token: &str| json!({ "metrics": { "token": token } });
+    let metrics = json!({ "metrics": { "port": ports::free()? } });
+    let mut world = World::of(BINARY).config(metrics).config(with("the-first")).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    browser.open(&format!("http://{}/", world.daemon.http_address().await?)).await?;
+    give_token(browser, "the-first").await?;
+    browser.run(HASTE, json!([])).await?;
+
+    // It is asking for decisions again and again when the daemon comes back with another token.
+    world.daemon.kill();
+    browser.click("#filter-fired").await?;
+    browser.wait_for_text("#decisions-note", "could not be read", SOON).await?;
+    config::merge(&mut world.config, with("the-second"));
+    world.daemon.write_config(&world.config)?;
+    world.daemon.restart()?;
+    browser.wait_for_text("#token-answer", "refused", SOON).await?;
+    browser.run("window.asked = 0", json!([])).await?;
+    assert_eq!(browser.run(A_WHILE, json!([])).await?, 0, "nothing is asked again");
+    let click = "document.querySelector(arguments[0]).click()";
+    browser.run(click, json!(["[data-range='7d']"])).await?;
+    browser.run(click, json!(["#filter-fired"])).await?;
+    assert_eq!(browser.run(A_WHILE, json!([])).await?, 0, "nothing else is asked either");
+
+    give_token(browser, "the-second").await?;
+    browser.wait_for("document.querySelector('#decisions-note').innerText.startsWith('Nothing')", SOON).await
+}
+
+async fn give_token(browser: &Browser, token: &str) -> Result {
+    browser.wait_for("document.activeElement.id === 'token'", SOON).await?;
+    browser.keys(&format!("{token}{}", kryten_testkit::browser::ENTER)).await?;
+    browser.wait_for_text("#connection", "Live", SOON).await
 }

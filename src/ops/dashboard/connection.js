@@ -14,18 +14,27 @@ export class TokenWanted extends Error {}
 /** Too many pages follow the daemon. */
 export class Crowded extends Error {}
 
+/** The token that was refused last, or null when it was refused that there was none. */
+let refused;
+
 export function keepToken(token) {
+  refused = undefined;
   sessionStorage.setItem(TOKEN, token);
 }
 
 export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 
+/** Once a token was refused, nothing is asked before there is another one. */
 async function ask(path, options = {}) {
   const headers = {};
   const token = sessionStorage.getItem(TOKEN);
+  if (token === refused) throw new TokenWanted();
   if (token) headers.authorization = `Bearer ${token}`;
   const answer = await fetch(path, { cache: "no-store", credentials: "omit", ...options, headers });
-  if (answer.status === 401) throw new TokenWanted();
+  if (answer.status === 401) {
+    refused = token;
+    throw new TokenWanted();
+  }
   if (answer.status === 503 && path === "api/events") throw new Crowded();
   if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
   return answer;
@@ -55,10 +64,10 @@ export function follow({ onOpen, onEvent, onLost }) {
         error = thrown;
       }
       onLost(error);
-      const pause = error instanceof TokenWanted ? undefined : PAUSES[Math.min(tries, PAUSES.length - 1)];
+      const pause = PAUSES[tries] ?? PAUSES.at(-1);
       await new Promise((resolve) => {
         wake = resolve;
-        if (pause !== undefined) setTimeout(resolve, pause);
+        if (!(error instanceof TokenWanted)) setTimeout(resolve, pause);
       });
     }
   })();
