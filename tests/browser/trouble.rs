@@ -1,10 +1,15 @@
 //! The page says why it can't tell, for as long as it can't.
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Browser, Context as _, Result, config, ports};
+use kryten_testkit::{Browser, Context as _, Daemon, Error, Result, config, ports};
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 use crate::{BINARY, browser, fresh, open};
+
+/// How many may follow a daemon at once.
+const LISTENERS: usize = 16;
 
 #[tokio::test]
 async fn that_the_history_can_not_be_read_is_said_until_it_can_be() -> Result {
@@ -100,4 +105,62 @@ async fn give_token(browser: &Browser, token: &str) -> Result {
     browser.wait_for("document.activeElement.id === 'token'", SOON).await?;
     browser.keys(&format!("{token}{}", kryten_testkit::browser::ENTER)).await?;
     browser.wait_for_text("#connection", "Live", SOON).await
+}
+
+/// What the page asks for waits for `letGo()`, and how long it waits itself is written down.
+const HOLD_BACK: &str = "const [later, fetch] = [window.setTimeout, window.fetch];
+    window.pauses = [];
+    window.setTimeout = (run, pause) => { window.pauses.push(pause); return later(run, pause); };
+    const held = new Promise((letGo) => { window.letGo = letGo; });
+    window.fetch = (...all) => held.then(() => fetch(...all));";
+
+#[tokio::test]
+async fn a_page_too_many_says_so_whatever_it_knew_and_gets_its_turn() -> Result {
+    const TOO_MANY: &str = "Too many pages follow the daemon already";
+    let Some(browser) = browser("a page too many") else { return Ok(()) };
+    let metrics = json!({ "metrics": { "port": ports::free()? } });
+    let mut world = World::of(BINARY).config(metrics).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for_text("#state-word", "Healthy", SOON).await?;
+
+    // Others are quicker when the daemon comes back.
+    browser.run(HOLD_BACK, json!([])).await?;
+    world.daemon.restart()?;
+    let mut others = Vec::new();
+    for _ in 0..LISTENERS {
+        others.push(listen(&world.daemon).await?);
+    }
+    browser.run("letGo()", json!([])).await?;
+    browser.wait_for_text("#state-reason", TOO_MANY, SOON).await?;
+    assert_eq!(browser.text("#state-word").await?, "Unknown");
+    assert_eq!(browser.text("#connection").await?, "Not connected");
+    assert!(browser.text("#state-since").await?.contains("It was healthy"));
+    let announced = "return document.querySelector('#announcer').textContent";
+    assert_eq!(browser.run(announced, json!([])).await?, TOO_MANY);
+    let pause = browser.run("return window.pauses.at(-1)", json!([])).await?;
+    assert!(pause.as_u64() >= Some(5_000), "it is asked for no sooner than the daemon said: {pause}");
+
+    // The same when nothing is known yet.
+    browser.open(&format!("http://{}/", world.daemon.http_address().await?)).await?;
+    browser.wait_for_text("#state-reason", TOO_MANY, SOON).await?;
+    others.pop();
+    browser.wait_for_text("#connection", "Live", SOON).await
+}
+
+/// Follows a daemon as a page does.
+async fn listen(daemon: &Daemon) -> Result<BufReader<TcpStream>> {
+    let what = "following the daemon";
+    let address = daemon.http_address().await?;
+    let mut stream = TcpStream::connect(address).await.context(what)?;
+    let request = format!("GET /api/events HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.context(what)?;
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await.context(what)?;
+    match line.contains(" 200 ") {
+        true => Ok(stream),
+        false => Err(Error::new(format!("{what}: {line}"))),
+    }
 }

@@ -5,6 +5,8 @@ const TOKEN = "kryten-llm token";
 export const FRESH = 15_000;
 /** Between tries, in milliseconds. */
 const PAUSES = [1000, 2000, 3000, 5000];
+/** What the daemon says when no more pages may follow it; any other 503 is of somebody between. */
+const CROWDED = "too many listen already";
 /** The most that is kept of an event which has not ended, in characters. */
 const LONGEST_EVENT = 4 << 20;
 
@@ -35,7 +37,7 @@ async function ask(path, options = {}) {
     refused = token;
     throw new TokenWanted();
   }
-  if (answer.status === 503 && path === "api/events") throw new Crowded();
+  if (answer.status === 503 && (await answer.text()).includes(CROWDED)) throw new Crowded();
   if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
   return answer;
 }
@@ -48,7 +50,7 @@ export async function read(path) {
 /**
  * Follows the daemon's events for as long as the page is open. `onOpen` is called when a stream
  * begins, `onEvent(name, data)` for each event, `onLost(error)` when a stream is lost. After
- * [`TokenWanted`] it waits until `again()` is called.
+ * [`TokenWanted`] it waits until `again()` is called, after [`Crowded`] it does not hurry.
  */
 export function follow({ onOpen, onEvent, onLost }) {
   let wake = () => {};
@@ -64,7 +66,7 @@ export function follow({ onOpen, onEvent, onLost }) {
         error = thrown;
       }
       onLost(error);
-      const pause = PAUSES[tries] ?? PAUSES.at(-1);
+      const pause = (error instanceof Crowded ? undefined : PAUSES[tries]) ?? PAUSES.at(-1);
       await new Promise((resolve) => {
         wake = resolve;
         if (!(error instanceof TokenWanted)) setTimeout(resolve, pause);
