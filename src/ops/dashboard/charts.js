@@ -147,12 +147,13 @@ function roundUp(most) {
 }
 
 const MINUTES = [5, 10, 15, 30, 60, 120, 180, 240, 360, 720];
-const DAYS = [1, 2, 5, 10];
+const DAYS = [1, 2, 5, 7, 10];
+/** The least room between two labels, in pixels. */
+const APART = 56;
 
 /** Labels along the time, at round hours and days of this browser. */
 function times(frame, { from, to }) {
-  const room = Math.max(2, Math.floor((frame.right - frame.left) / 64));
-  const fits = (minutes) => (to - from) / 60_000 / minutes <= room;
+  const fits = (minutes) => ((frame.right - frame.left) * minutes * 60_000) / (to - from) >= APART;
   const minutes = MINUTES.find(fits);
   const days = DAYS.find((count) => fits(count * 1440)) ?? 15;
   const day = new Date(from);

@@ -55,6 +55,8 @@ export async function loadHistory() {
   if (isOff) return;
   asked += 1;
   const question = asked;
+  // Another range's charts stand there meanwhile.
+  place.setAttribute("aria-busy", String(latest !== undefined && latest.range !== range));
   try {
     const history = await read(`api/history?range=${range}`);
     if (question !== asked) return;
@@ -70,6 +72,7 @@ export async function loadHistory() {
       place.replaceChildren();
     }
   }
+  place.setAttribute("aria-busy", "false");
   tell();
 }
 
