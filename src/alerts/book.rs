@@ -3,8 +3,8 @@
 //! There are two worse states, degraded and failing, and each is watched by itself. One holds while we are
 //! in it or in a worse one.
 //!
-//! - One that has held for `hold` is told: `alert`. What is shorter is not told.
-//! - A told one that has been left for `hold` is over: `alert_end`, which says what we are now. What is
+//! - One that has held for [`Hold::worse`] is told: `alert`. What is shorter is not told.
+//! - A told one that has been left for [`Hold::better`] is over: `alert_end`, which says what we are now. What is
 //!   shorter leaves the alert open.
 //! - Where both have held at once, as after a leap from healthy to failing, only the worse one is told. The
 //!   lesser one is covered by it: it is neither told when we get better by one step, nor when it ends.
@@ -27,6 +27,15 @@ pub struct AlertBook {
     reason: String,
     /// From the lesser to the worse.
     watched: [Watched; 2],
+}
+
+/// How long something must last before it is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold {
+    /// A worse state.
+    pub worse: Duration,
+    /// That a told one has been left.
+    pub better: Duration,
 }
 
 /// A worse state.
@@ -64,7 +73,7 @@ impl AlertBook {
     }
 
     /// Our state has changed. Gives what was due until then.
-    pub fn hear(&mut self, at: Moment, change: &Transition, hold: Duration) -> Option<Alert> {
+    pub fn hear(&mut self, at: Moment, change: &Transition, hold: Hold) -> Option<Alert> {
         let due = self.due(at, hold);
         self.enter(at, change.to, Some(self.state), &change.reason);
         self.state = change.to;
@@ -99,15 +108,15 @@ impl AlertBook {
         }
     }
 
-    /// What is to be told now. A worse state has to hold for `hold`, and its absence too.
-    pub fn due(&mut self, now: Moment, hold: Duration) -> Option<Alert> {
+    /// What is to be told now.
+    pub fn due(&mut self, now: Moment, hold: Hold) -> Option<Alert> {
         self.raise(now, hold).or_else(|| self.end(now, hold))
     }
 
-    fn raise(&mut self, now: Moment, hold: Duration) -> Option<Alert> {
+    fn raise(&mut self, now: Moment, hold: Hold) -> Option<Alert> {
         let mut worst = None;
         for Watched { state, trouble } in &mut self.watched {
-            let due = trouble.as_mut().filter(|trouble| !trouble.has_held && trouble.held(now) >= hold);
+            let due = trouble.as_mut().filter(|trouble| !trouble.has_held && trouble.held(now) >= hold.worse);
             if let Some(trouble) = due {
                 trouble.has_held = true;
                 worst = Some((*state, trouble));
@@ -125,11 +134,11 @@ impl AlertBook {
         })
     }
 
-    fn end(&mut self, now: Moment, hold: Duration) -> Option<Alert> {
+    fn end(&mut self, now: Moment, hold: Hold) -> Option<Alert> {
         let mut worst = None;
         for Watched { state, trouble } in &mut self.watched {
             let is_over = |trouble: &mut Trouble| {
-                trouble.left.is_some_and(|left| now.elapsed.saturating_sub(left.elapsed) >= hold)
+                trouble.left.is_some_and(|left| now.elapsed.saturating_sub(left.elapsed) >= hold.better)
             };
             if let Some(trouble) = trouble.take_if(is_over).filter(|trouble| trouble.was_told) {
                 worst = Some((*state, trouble));

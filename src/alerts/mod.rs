@@ -18,7 +18,7 @@ use crate::bus::{Bus, subjects};
 use crate::clock::{Clock, Moment};
 use crate::health::{Change, HealthMonitor, Transition};
 use crate::settings::InForce;
-use book::AlertBook;
+use book::{AlertBook, Hold};
 use webhook::Webhook;
 
 /// So many messages may wait for the bus or the webhook; of more the oldest are dropped.
@@ -89,11 +89,7 @@ impl Alerts {
 
     fn look(&mut self) {
         let now = self.parts.clock.now();
-        // Switched off, nothing ever has held long enough.
-        let hold = match &self.parts.in_force.borrow().config().alerts {
-            alerts if alerts.enabled => alerts.hold,
-            _ => Duration::MAX,
-        };
+        let hold = self.hold();
         let news = self.parts.health.news_since(self.heard);
         let has_gap = news.first().is_some_and(|first| first.number > self.heard + 1);
         for news in news {
@@ -110,8 +106,15 @@ impl Alerts {
         self.tell(due);
     }
 
+    fn hold(&self) -> Hold {
+        let rules = self.parts.in_force.borrow();
+        let alerts = &rules.config().alerts;
+        // Switched off, nothing ever has held long enough to be told. What was told still gets its end.
+        Hold { worse: if alerts.enabled { alerts.hold } else { Duration::MAX }, better: alerts.hold }
+    }
+
     /// There was more news than is kept. What we are now is known all the same.
-    fn catch_up(&mut self, now: Moment, hold: Duration) {
+    fn catch_up(&mut self, now: Moment, hold: Hold) {
         let snapshot = self.parts.health.snapshot(now);
         let from = self.book.state();
         if snapshot.state != from {

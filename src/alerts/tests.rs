@@ -81,6 +81,19 @@ fn switched_off_nothing_is_told_and_switched_on_what_still_is_wrong() {
 }
 
 #[test]
+fn switched_off_what_was_told_still_gets_its_end_and_nothing_new_is_told() {
+    let mut bench = bench(json!({ "hold_seconds": 0 }));
+    bench.robot(Some("gone"));
+    assert_eq!(bench.told(), [(AlertEvent::Alert, State::Degraded)]);
+    bench.settings.send_replace(rules(json!({ "enabled": false, "hold_seconds": 0 })));
+    assert_eq!(bench.told(), []);
+    bench.robot(None);
+    assert_eq!(bench.told(), [(AlertEvent::AlertEnd, State::Healthy)]);
+    bench.robot(Some("gone again"));
+    assert_eq!(bench.told(), []);
+}
+
+#[test]
 fn after_more_news_than_is_kept_the_present_state_counts() {
     let mut bench = bench(json!({ "hold_seconds": 0 }));
     bench.robot(Some("gone"));

@@ -131,10 +131,11 @@ impl Watch {
         let now = self.visit.clock.now();
         let rows = self.table.rows(now.elapsed);
         let verdict = verdict(&rows);
+        let is_full = self.table.is_full(now.elapsed);
         if as_json {
-            say(&escaped_json(&show::document(&rows, self.table.is_full, verdict, now)));
+            say(&escaped_json(&show::document(&rows, is_full, verdict, now)));
         } else {
-            say(&show::table(&rows, self.table.is_full, None).join("\n"));
+            say(&show::table(&rows, is_full, None).join("\n"));
         }
         Ok(match verdict {
             Verdict::Healthy => 0,
@@ -169,8 +170,10 @@ impl Watch {
                 has_asked = true;
                 self.ask().await;
             }
-            let rows = self.table.rows(self.visit.clock.now().elapsed);
-            screen.show(&rows, self.table.is_full, trouble.as_deref()).map_err(Ended::Output)?;
+            let now = self.visit.clock.now().elapsed;
+            screen
+                .show(&self.table.rows(now), self.table.is_full(now), trouble.as_deref())
+                .map_err(Ended::Output)?;
         }
     }
 

@@ -8,7 +8,8 @@ use crate::health::{State, cut};
 
 /// After so many seconds without a beat a service that has beaten is silent, if nobody says otherwise.
 pub const SILENT_AFTER_SECONDS: u64 = 30;
-/// The most instances that are kept. Of more the newest are left out, until one has ended.
+/// The most instances that are kept. A new one takes the place of one that is over, or else of one that never
+/// beat; the newest are left out where all beat.
 const MOST_INSTANCES: usize = 200;
 /// The longest name of a service that is kept, in bytes.
 const SERVICE_BYTES: usize = 64;
@@ -88,8 +89,8 @@ pub struct Table {
     instances: Vec<Instance>,
     /// Since when we hear anything; `None` while the link is down.
     listening_since: Option<Duration>,
-    /// Whether somebody was left out.
-    pub is_full: bool,
+    /// When somebody was left out, the last time.
+    left_out: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Table {
     /// An empty table. A service that has beaten and does so no longer is silent after
     /// `silent_after`. The `expected` services have a row even when nobody hears of them.
     pub fn new(silent_after: Duration, expected: Vec<String>) -> Self {
-        Self { silent_after, expected, instances: Vec::new(), listening_since: None, is_full: false }
+        Self { silent_after, expected, instances: Vec::new(), listening_since: None, left_out: None }
     }
 
     /// The link is up or down. While it is down nobody can be called silent.
@@ -113,10 +114,15 @@ impl Table {
         self.listening_since = is_up.then(|| self.listening_since.unwrap_or(now));
     }
 
+    /// Whether somebody who is there has no row. Who was left out gives another sign, if alive.
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.left_out.is_some_and(|left_out| now.saturating_sub(left_out) <= self.silent_after)
+    }
+
     /// A service gave a sign of life, or said goodbye.
     pub fn hear(&mut self, now: Duration, service: &str, sign: Sign, report: ServiceReport) {
         let Some(at) = self.place(now, cut(service, SERVICE_BYTES), &report) else {
-            self.is_full = true;
+            self.left_out = Some(now);
             return;
         };
         let instance = &mut self.instances[at];
@@ -163,9 +169,12 @@ impl Table {
             return known;
         }
         if self.instances.len() >= MOST_INSTANCES {
-            let ended =
-                (0..self.instances.len()).filter(|at| self.standing(now, &self.instances[*at]).has_ended());
-            let oldest = ended.min_by_key(|at| self.instances[*at].latest_sign)?;
+            let without_beat = self.instances.iter().enumerate().filter_map(|(at, instance)| {
+                let is_over = self.is_over(now, instance);
+                let never_beat = instance.latest_beat.is_none();
+                (is_over || never_beat).then_some((!is_over, instance.latest_sign, at))
+            });
+            let (.., oldest) = without_beat.min()?;
             self.instances.remove(oldest);
         }
         self.instances.push(Instance {
@@ -194,21 +203,32 @@ impl Table {
         }
     }
 
+    /// Whether it has ended. Who never beats and says no goodbye, as when it crashes at each start, has ended
+    /// when a sign of the same service comes so much later that it must be from a start after it.
+    fn is_over(&self, now: Duration, instance: &Instance) -> bool {
+        let standing = self.standing(now, instance);
+        let is_followed = || {
+            let gives_later_sign = |other: &Instance| {
+                let later = other.latest_sign.saturating_sub(instance.latest_sign);
+                later > self.silent_after && other.service == instance.service
+            };
+            self.instances.iter().any(gives_later_sign)
+        };
+        standing.has_ended() || (standing == Standing::Announced && is_followed())
+    }
+
     /// How everything is now, by name. An instance that has ended is left out when another of the
     /// same service lives: it was started anew.
     pub fn rows(&self, now: Duration) -> Vec<Row> {
-        let standings: Vec<Standing> =
-            self.instances.iter().map(|instance| self.standing(now, instance)).collect();
-        let with_standing = || self.instances.iter().zip(&standings);
-        let lives = |service: &str| {
-            with_standing().any(|(instance, standing)| instance.service == service && !standing.has_ended())
-        };
-        let shown =
-            with_standing().filter(|(instance, standing)| !standing.has_ended() || !lives(&instance.service));
+        let are_over: Vec<bool> = self.instances.iter().map(|instance| self.is_over(now, instance)).collect();
+        let with_end = || self.instances.iter().zip(&are_over);
+        let lives =
+            |service: &str| with_end().any(|(instance, is_over)| instance.service == service && !is_over);
+        let shown = with_end().filter(|(instance, is_over)| !**is_over || !lives(&instance.service));
         let mut rows: Vec<Row> = shown
-            .map(|(instance, standing)| Row {
+            .map(|(instance, _)| Row {
                 service: instance.service.clone(),
-                standing: *standing,
+                standing: self.standing(now, instance),
                 beat_age: instance.latest_beat.map(|beat| now.saturating_sub(beat)),
                 report: instance.report.clone(),
                 is_expected: self.expected.contains(&instance.service),

@@ -129,6 +129,13 @@ impl Breaker {
         self.opened_at.take().is_some()
     }
 
+    /// A call should succeed, but none has been made: calls go through again, and the first failed one opens
+    /// it. True when that closed the breaker.
+    pub fn close_on_trial(&mut self) -> bool {
+        self.failed_in_a_row = self.limits.failures.saturating_sub(1);
+        self.opened_at.take().is_some()
+    }
+
     /// The probe is over, with or without a verdict; the next one may go.
     pub fn end_probe(&mut self) {
         self.probing = false;
@@ -171,6 +178,18 @@ mod tests {
         assert_eq!(breaker.admit(OPEN), Admit::Skip);
         breaker.end_probe();
         assert_eq!(breaker.admit(OPEN), Admit::Probe, "a probe without a verdict leaves the next one to go");
+    }
+
+    #[test]
+    fn on_trial_the_first_failed_call_opens_it_and_a_good_one_ends_the_trial() {
+        let mut breaker = opened_at_zero();
+        assert!(breaker.close_on_trial());
+        assert_eq!(breaker.admit(second(31)), Admit::Yes);
+        assert!(breaker.failed(second(31), false));
+        assert_eq!(breaker.admit(second(32)), Admit::Skip);
+        assert!(breaker.close_on_trial());
+        breaker.succeeded();
+        assert!(!breaker.failed(second(33), false), "it takes as many as ever");
     }
 
     #[test]

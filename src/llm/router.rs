@@ -30,6 +30,7 @@ pub struct Router(Arc<Inner>);
 struct Inner {
     /// The usable ones in the order of asking, each with its place among the states.
     endpoints: Vec<(usize, Arc<Endpoint>)>,
+    secrets: Arc<Secrets>,
     strategy: RetryStrategy,
     shared: Arc<Shared>,
     client: Arc<LazyClient>,
@@ -42,18 +43,29 @@ impl Router {
     /// Prepares everything but the HTTP client, which [`Router::warm_up`] or the first call
     /// makes. `spend` is asked before each call.
     pub fn new(config: &Config, spend: SpendBook, health: HealthMonitor, clock: Clock) -> Self {
-        Self::with(config, Arc::new(Shared::new()), None, spend, health, clock)
+        let secrets = Secrets::of(&config.llm_providers);
+        Self::with(config, secrets, Arc::new(Shared::new()), None, spend, health, clock)
     }
 
     /// A router for a changed configuration that goes on from what is known of the providers. Requests
     /// under way end with the one that they began with.
     pub fn renewed(&self, config: &Config) -> Self {
-        let Inner { shared, client, spend, health, clock, .. } = &*self.0;
-        Self::with(config, shared.clone(), Some(client.clone()), spend.clone(), health.clone(), *clock)
+        let Inner { secrets, shared, client, spend, health, clock, .. } = &*self.0;
+        let secrets = Secrets::of(&config.llm_providers).after(secrets);
+        Self::with(
+            config,
+            secrets,
+            shared.clone(),
+            Some(client.clone()),
+            spend.clone(),
+            health.clone(),
+            *clock,
+        )
     }
 
     fn with(
         config: &Config,
+        secrets: Secrets,
         shared: Arc<Shared>,
         client: Option<Arc<LazyClient>>,
         spend: SpendBook,
@@ -65,7 +77,7 @@ impl Router {
             .iter()
             .filter_map(|provider| Some(format!("{}: {}", provider.name, provider.usable.as_ref().err()?)))
             .collect();
-        let secrets = Arc::new(Secrets::of(&config.llm_providers));
+        let secrets = Arc::new(secrets);
         let mut endpoints = Vec::new();
         for provider in order(&config.llm_providers, &config.default_provider_priority) {
             match Endpoint::new(provider, secrets.clone()) {
@@ -78,6 +90,7 @@ impl Router {
         let inner = Inner {
             client: client.unwrap_or_else(|| Arc::new(LazyClient::new(is_encrypted))),
             endpoints,
+            secrets,
             strategy: config.retry_strategy.clone(),
             shared,
             spend,

@@ -12,6 +12,9 @@ const MASK: &str = "****";
 /// Shorter words are no keys, but may be words of the answer, in bytes.
 const SHORTEST: usize = 8;
 
+/// The most secrets of earlier configurations that are still masked, the latest of them; in forms.
+const MOST_FORMER: usize = 256;
+
 /// The secrets of all configured providers: a proxy in front of several may quote any of them.
 /// `Debug` masks them.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub struct Secrets {
     keys: Vec<SecretString>,
     /// Other headers. A title, say, may well be said in chat, but nothing of them goes into a log.
     others: Vec<SecretString>,
+    /// Keys that were in force before: who was given them may still quote them.
+    former: Vec<SecretString>,
 }
 
 impl Secrets {
@@ -39,14 +44,26 @@ impl Secrets {
         secrets
     }
 
+    /// These, and the keys of those that they follow.
+    pub fn after(mut self, before: &Self) -> Self {
+        for key in before.keys.iter().chain(&before.former) {
+            let mut known = self.keys.iter().chain(&self.former);
+            let is_known = known.any(|known| known.expose_secret() == key.expose_secret());
+            if !is_known && self.former.len() < MOST_FORMER {
+                self.former.push(key.clone());
+            }
+        }
+        self
+    }
+
     /// A body that may become a line in chat.
     pub fn without_keys(&self, body: &str) -> String {
-        masked(body, self.keys.iter())
+        masked(body, self.keys.iter().chain(&self.former))
     }
 
     /// A body that may become a line in a log, or in an answer to a command.
     pub fn without_any(&self, body: &str) -> String {
-        masked(body, self.keys.iter().chain(&self.others))
+        masked(body, self.keys.iter().chain(&self.former).chain(&self.others))
     }
 }
 
@@ -110,6 +127,25 @@ mod tests {
             );
         }
         assert!(!format!("{secrets:?}").contains("first"));
+    }
+
+    #[test]
+    fn keys_that_were_replaced_are_masked_on_and_the_oldest_are_forgotten() {
+        let of = |key: &str| Secrets::of(&[ProviderConfig { api_key: Some(key.into()), ..provider("a") }]);
+        let mut secrets = of("the-first-key");
+        secrets = of("the-second-key").after(&secrets);
+        secrets = of("the-second-key").after(&secrets);
+        assert_eq!(secrets.former.len(), 1);
+        let body = "the-first-key, the-second-key";
+        assert_eq!(
+            (secrets.without_keys(body), secrets.without_any(body)),
+            ("****, ****".into(), "****, ****".into())
+        );
+        for number in 0..2 * MOST_FORMER {
+            secrets = of(&format!("another-key-{number}-")).after(&secrets);
+        }
+        assert_eq!(secrets.former.len(), MOST_FORMER);
+        assert_eq!(secrets.without_keys("the-first-key, another-key-300-"), "the-first-key, ****");
     }
 
     #[test]

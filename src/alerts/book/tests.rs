@@ -18,8 +18,13 @@ fn change(from: State, to: State) -> Transition {
 
 /// What is told within so many seconds when the state changes like this, beginning healthy, looked at each
 /// second; as "second: what".
+fn hold_for(seconds: u64) -> Hold {
+    let hold = Duration::from_secs(seconds);
+    Hold { worse: hold, better: hold }
+}
+
 fn told(hold: u64, changes: &[(u64, State)], seconds: u64) -> Vec<String> {
-    let hold = Duration::from_secs(hold);
+    let hold = hold_for(hold);
     let mut book = AlertBook::new(at(0), Healthy, "");
     let mut told = Vec::new();
     for second in 0..=seconds {
@@ -146,7 +151,7 @@ fn what_holds_is_told_once_and_its_end_once() {
 
 #[test]
 fn an_alert_says_since_when_and_why_and_its_end_how_long_it_was() {
-    let hold = Duration::from_secs(60);
+    let hold = hold_for(60);
     let mut book = AlertBook::new(at(0), Healthy, "");
     assert_eq!(book.hear(at(10), &change(Healthy, Degraded), hold), None);
     assert_eq!(book.hear(at(20), &change(Degraded, Failing), hold), None);
@@ -182,7 +187,7 @@ fn an_alert_says_since_when_and_why_and_its_end_how_long_it_was() {
 
 #[test]
 fn the_state_at_the_start_is_told_when_it_holds_and_has_none_before_it() {
-    let hold = Duration::from_secs(60);
+    let hold = hold_for(60);
     let mut book = AlertBook::new(at(0), Failing, "NATS disconnected");
     assert_eq!(book.due(at(59), hold), None);
     let alert = book.due(at(60), hold).expect("an alert");
@@ -198,7 +203,7 @@ proptest! {
         hold in 0_u64..20,
         steps in proptest::collection::vec((0_u64..30, prop_oneof![Just(Healthy), Just(Degraded), Just(Failing)]), 0..40)
     ) {
-        let hold = Duration::from_secs(hold);
+        let hold = hold_for(hold);
         let mut book = AlertBook::new(at(0), Healthy, "");
         let (mut now, mut open) = (0, Vec::new());
         for (wait, to) in steps {
@@ -209,7 +214,7 @@ proptest! {
             }
             alerts.extend(book.due(at(now), hold));
             for alert in alerts {
-                prop_assert!(alert.held >= hold);
+                prop_assert!(alert.held >= hold.worse);
                 match alert.event {
                     AlertEvent::Alert => {
                         prop_assert!(open.iter().all(|state| *state < alert.health), "no lesser, and none twice");

@@ -155,11 +155,42 @@ fn a_crowd_is_bounded_and_makes_room_for_nobody_but_the_ended() {
     for number in 0..2 * MOST_INSTANCES {
         table.hear(at(1), &format!("s{number}"), Sign::Beat, beat("a", "healthy"));
     }
-    assert_eq!((table.rows(at(1)).len(), table.is_full), (MOST_INSTANCES, true));
+    assert_eq!((table.rows(at(1)).len(), table.is_full(at(1))), (MOST_INSTANCES, true));
     table.hear(at(2), "s5", Sign::Shutdown, nothing());
     table.hear(at(3), "newcomer", Sign::Beat, beat("a", "healthy"));
     let names: Vec<String> = table.rows(at(3)).into_iter().map(|row| row.service).collect();
     assert!(names.contains(&"newcomer".to_owned()) && !names.contains(&"s5".to_owned()));
+    assert!(!table.is_full(at(40)), "who was left out has given no sign since");
+}
+
+#[test]
+fn who_never_beat_makes_room_for_the_newest() {
+    let mut table = table();
+    table.hear(at(0), "steady", Sign::Beat, beat("a", "healthy"));
+    for number in 0..3 * MOST_INSTANCES {
+        let report = ServiceReport { health: None, ..beat(&number.to_string(), "healthy") };
+        table.hear(at(1), &format!("s{number}"), Sign::Startup, report);
+    }
+    table.hear(at(2), "newcomer", Sign::Beat, beat("a", "healthy"));
+    let names: Vec<String> = table.rows(at(2)).into_iter().map(|row| row.service).collect();
+    assert_eq!((names.len(), table.is_full(at(2))), (MOST_INSTANCES, false));
+    assert!(names.contains(&"steady".to_owned()) && names.contains(&"newcomer".to_owned()));
+    assert!(names.contains(&"s599".to_owned()) && !names.contains(&"s0".to_owned()));
+}
+
+#[test]
+fn a_service_that_crashes_at_each_start_is_one_row() {
+    let mut table = table();
+    for start in 0..9 {
+        table.hear(at(start * 60), "crashing", Sign::Startup, beat(&start.to_string(), "healthy"));
+    }
+    let of = |table: &Table, now| -> Vec<_> {
+        table.rows(at(now)).into_iter().map(|row| (row.standing, row.report.instance_id)).collect()
+    };
+    assert_eq!(of(&table, 999), [(Standing::Announced, Some("8".to_owned()))]);
+    table.hear(at(1_000), "crashing", Sign::Startup, beat("9", "healthy"));
+    table.hear(at(1_020), "crashing", Sign::Startup, beat("10", "healthy"));
+    assert_eq!(of(&table, 1_020).len(), 2, "these may well be two");
 }
 
 proptest! {

@@ -118,7 +118,7 @@ impl Checks {
                     }
                     targets = in_force.borrow_and_update().clone();
                     under_way.clear();
-                    let wanted = targets.0.iter().map(|target| (target.place, target.check.interval));
+                    let wanted = targets.0.iter().map(|target| (target.place, target.check.clone()));
                     self.schedule.adopt(checker.clock.now().elapsed, wanted, &mut self.random);
                 }
                 Some(place) = under_way.next() => {
@@ -200,9 +200,16 @@ impl Checker {
         let state = &mut known.states[target.place];
         let before = state.check().map(|check| check.state);
         state.checked(Check { state: found, at: now.wall, latency, message: message.clone() });
-        let is_back = probe && proof == Proof::Works && state.breaker.succeeded();
-        if probe && proof == Proof::Broken {
-            state.breaker.failed(now.elapsed, true);
+        let mut is_back = false;
+        if probe {
+            match proof {
+                Proof::Answers => is_back = state.breaker.succeeded(),
+                Proof::ShouldAnswer => is_back = state.breaker.close_on_trial(),
+                Proof::Broken => {
+                    state.breaker.failed(now.elapsed, true);
+                }
+                Proof::Nothing => {}
+            }
         }
         if probe && known.in_force.contains(&target.place) {
             self.health.providers_usable(now, known.usable());

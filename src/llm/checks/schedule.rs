@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
+use crate::config::{HealthCheck, HealthCheckKind};
+
 /// The first check follows a start, or a change of its settings, within this time, and not before half of
 /// it: a start is busy enough.
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
@@ -11,7 +13,8 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// An interval is drawn out by up to this share of it, so that several providers are not checked in step.
 const JITTER: f64 = 0.1;
 
-/// An open breaker is probed no more often than a check may be configured.
+/// An open breaker is probed by a check that costs nothing no more often than a check may be configured. One
+/// that costs is never made more often than it is.
 const BETWEEN_PROBES: Duration = Duration::from_secs(10);
 
 /// The most checks at the same time.
@@ -37,7 +40,7 @@ pub struct Schedule {
 #[derive(Debug)]
 struct Entry {
     provider: usize,
-    interval: Duration,
+    check: HealthCheck,
     /// When its own time comes.
     due: Duration,
     is_under_way: bool,
@@ -48,24 +51,24 @@ struct Entry {
 }
 
 impl Schedule {
-    /// Checks these providers from now on, each with its interval. No check may be under way. Those whose
-    /// interval is as before keep their time.
+    /// Checks these providers from now on, each in its way. No check may be under way. Those whose check is
+    /// as before keep their time.
     pub fn adopt(
         &mut self,
         now: Duration,
-        providers: impl IntoIterator<Item = (usize, Duration)>,
+        providers: impl IntoIterator<Item = (usize, HealthCheck)>,
         random: &mut impl Rng,
     ) {
         let mut before = std::mem::take(&mut self.entries);
-        for (provider, interval) in providers {
+        for (provider, check) in providers {
             let first = now + FIRST_WITHIN.mul_f64(random.random_range(0.5..1.0));
             let known = before.iter().position(|entry| entry.provider == provider);
             self.entries.push(match known.map(|at| before.swap_remove(at)) {
-                Some(entry) if entry.interval == interval => Entry { is_under_way: false, ..entry },
-                Some(entry) => Entry { interval, due: first, is_under_way: false, ..entry },
+                Some(entry) if entry.check == check => Entry { is_under_way: false, ..entry },
+                Some(entry) => Entry { check, due: first, is_under_way: false, ..entry },
                 None => Entry {
                     provider,
-                    interval,
+                    check,
                     due: first,
                     is_under_way: false,
                     probed: None,
@@ -92,7 +95,7 @@ impl Schedule {
                 let probe = probe_due(entry.provider).filter(|due| *due <= now);
                 if probe.is_some() {
                     entry.probed = probe;
-                    entry.rests_until = now + BETWEEN_PROBES;
+                    entry.rests_until = now + entry.between_probes();
                 }
                 Next::Check(entry.provider)
             }
@@ -104,12 +107,19 @@ impl Schedule {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.provider == provider) {
             let drawn_out = random.random::<f64>().mul_add(JITTER, 1.0);
             entry.is_under_way = false;
-            entry.due = now + entry.interval.mul_f64(drawn_out);
+            entry.due = now + entry.check.interval.mul_f64(drawn_out);
         }
     }
 }
 
 impl Entry {
+    fn between_probes(&self) -> Duration {
+        match self.check.kind {
+            HealthCheckKind::Models => BETWEEN_PROBES,
+            HealthCheckKind::Completion => self.check.interval,
+        }
+    }
+
     /// Its own time, or that of the breaker's probe when that comes first.
     fn due_with(&self, probe_due: Option<Duration>) -> Duration {
         let probe = probe_due.filter(|due| self.probed != Some(*due));
@@ -131,6 +141,14 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn models(interval: Duration) -> HealthCheck {
+        HealthCheck { interval, kind: HealthCheckKind::Models }
+    }
+
+    fn completion(interval: Duration) -> HealthCheck {
+        HealthCheck { interval, kind: HealthCheckKind::Completion }
+    }
+
     fn no_probe(_: usize) -> Option<Duration> {
         None
     }
@@ -141,14 +159,14 @@ mod tests {
     }
 
     impl Stage {
-        fn new(providers: &[(usize, Duration)]) -> Self {
+        fn new(providers: &[(usize, HealthCheck)]) -> Self {
             let mut stage = Self { schedule: Schedule::default(), random: StdRng::seed_from_u64(1) };
             stage.adopt(Duration::ZERO, providers);
             stage
         }
 
-        fn adopt(&mut self, now: Duration, providers: &[(usize, Duration)]) {
-            self.schedule.adopt(now, providers.iter().copied(), &mut self.random);
+        fn adopt(&mut self, now: Duration, providers: &[(usize, HealthCheck)]) {
+            self.schedule.adopt(now, providers.iter().cloned(), &mut self.random);
         }
 
         fn ended(&mut self, now: Duration, provider: usize) {
@@ -157,7 +175,7 @@ mod tests {
 
         /// The first check of the only provider has ended after a second.
         fn after_the_first_check() -> Self {
-            let mut stage = Self::new(&[(7, MINUTE)]);
+            let mut stage = Self::new(&[(7, models(MINUTE))]);
             assert_eq!(stage.schedule.next(second(1), no_probe), Next::Check(7));
             stage.ended(second(1), 7);
             stage
@@ -179,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_first_check_comes_soon_and_the_interval_counts_from_its_end() {
-        let mut stage = Stage::new(&[(7, MINUTE)]);
+        let mut stage = Stage::new(&[(7, models(MINUTE))]);
         let due = stage.waits_until(Duration::ZERO, None).unwrap();
         assert!((second(1) / 2..=second(1)).contains(&due), "{due:?}");
         assert_eq!(stage.schedule.next(second(1), no_probe), Next::Check(7));
@@ -192,7 +210,8 @@ mod tests {
 
     #[test]
     fn several_are_not_checked_in_step_and_no_more_than_four_at_once() {
-        let providers: Vec<(usize, Duration)> = (0..6).map(|provider| (provider, MINUTE)).collect();
+        let providers: Vec<(usize, HealthCheck)> =
+            (0..6).map(|provider| (provider, models(MINUTE))).collect();
         let mut stage = Stage::new(&providers);
         let mut dues: Vec<Duration> = stage.schedule.entries.iter().map(|entry| entry.due).collect();
         dues.dedup();
@@ -231,16 +250,41 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_costs_is_never_made_more_often_than_configured_though_the_breaker_waits() {
+        let mut stage = Stage::new(&[(7, completion(MINUTE * 5))]);
+        let mut checks = Vec::new();
+        // The breaker has been open since the start; each probe fails and opens it for 30 s again.
+        let (mut now, mut probe_due) = (Duration::ZERO, second(30));
+        while now < MINUTE * 60 * 8 {
+            match stage.schedule.next(now, |_| Some(probe_due)) {
+                Next::Check(provider) => {
+                    checks.push(now);
+                    if now >= probe_due {
+                        probe_due = now + second(30);
+                    }
+                    stage.ended(now, provider);
+                }
+                Next::WaitUntil(due) => now = due,
+                Next::Rest => unreachable!("none is under way"),
+            }
+        }
+        assert!(checks[1] == second(30), "the first probe is made at once: {checks:?}");
+        let distances = checks.windows(2).skip(1).map(|two| two[1] - two[0]);
+        assert!(distances.into_iter().all(|distance| distance >= MINUTE * 5), "{checks:?}");
+        assert!((80..=97).contains(&checks.len()), "{}", checks.len());
+    }
+
+    #[test]
     fn a_change_of_settings_keeps_the_time_of_what_stays_as_it_is() {
         let mut stage = Stage::after_the_first_check();
         let due = stage.waits_until(second(1), None);
-        stage.adopt(second(9), &[(8, MINUTE), (7, MINUTE)]);
+        stage.adopt(second(9), &[(8, models(MINUTE)), (7, models(MINUTE))]);
         assert!(matches!(stage.schedule.next(second(10), no_probe), Next::Check(8)));
         assert_eq!(stage.waits_until(second(10), None), due);
-        stage.adopt(second(20), &[(7, MINUTE * 2)]);
+        stage.adopt(second(20), &[(7, models(MINUTE * 2))]);
         assert!(stage.waits_until(second(20), None).is_some_and(|due| due <= second(21)));
         assert_eq!(stage.schedule.next(second(21), no_probe), Next::Check(7));
-        stage.adopt(second(22), &[(7, MINUTE * 2)]);
+        stage.adopt(second(22), &[(7, models(MINUTE * 2))]);
         assert_eq!(stage.schedule.next(second(22), no_probe), Next::Check(7), "a cut one is made again");
         stage.adopt(second(23), &[]);
         stage.ended(second(24), 7);
@@ -253,7 +297,7 @@ mod tests {
             seed in any::<u64>(), lasts in prop::collection::vec(0_u64..30, 1..20),
         ) {
             let (mut schedule, mut random) = (Schedule::default(), StdRng::seed_from_u64(seed));
-            schedule.adopt(Duration::ZERO, [(0, MINUTE)], &mut random);
+            schedule.adopt(Duration::ZERO, [(0, models(MINUTE))], &mut random);
             let (mut now, mut last_end) = (Duration::ZERO, None);
             for lasts in lasts {
                 if let Next::WaitUntil(due) = schedule.next(now, no_probe) {

@@ -68,8 +68,10 @@ pub struct Check {
 /// What a check shows about the next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// It should be answered: the breaker may close.
-    Works,
+    /// It was a call, and was answered: the breaker closes.
+    Answers,
+    /// It should be answered, as far as can be seen without a call: the breaker closes on trial.
+    ShouldAnswer,
     /// It would fail: the breaker stays open.
     Broken,
     /// Neither: the next message is the breaker's probe.
@@ -92,8 +94,8 @@ impl Verdict {
         Self { state, proof, message: Some(message.into()) }
     }
 
-    fn works() -> Self {
-        Self { state: CheckState::Reachable, proof: Proof::Works, message: None }
+    fn good(proof: Proof) -> Self {
+        Self { state: CheckState::Reachable, proof, message: None }
     }
 
     /// It is there, but says nothing about the model.
@@ -116,9 +118,10 @@ impl Verdict {
             Err(failure) => match (failure.status, failure.kind) {
                 (Some(404 | 405 | 501), _) => Self::there(format!("it has no list of models: {failure}")),
                 (None, Kind::UnusableBody) => Self::there(format!("its list can't be read: {failure}")),
-                // A key may be good for calls and not for the list.
-                (Some(403), _) => Self::new(CheckState::BadKey, Proof::Nothing, failure.to_string()),
-                _ => Self::of_failure(failure),
+                // Who does not know our key, or takes no connection, answers no call either.
+                (Some(401), _) | (None, Kind::Connection) => Self::of_failure(failure, Proof::Broken),
+                // A list may be forbidden, overloaded or slow where calls are answered.
+                _ => Self::of_failure(failure, Proof::Nothing),
             },
         }
     }
@@ -129,7 +132,7 @@ impl Verdict {
             return Self::there("its list of models can't be read");
         };
         if entries.iter().any(|entry| is_model(kind, model, entry)) {
-            return Self::works();
+            return Self::good(Proof::ShouldAnswer);
         }
         if entries.iter().any(|entry| entry["owned_by"] == "llamacpp") {
             return Self::there("it does not list the model, but serves its own under any name");
@@ -146,22 +149,22 @@ impl Verdict {
     /// By a call.
     pub fn of_completion(result: &Result<Completion, Failure>) -> Self {
         match result {
-            Ok(_) => Self::works(),
+            Ok(_) => Self::good(Proof::Answers),
             // A thought of one token is as good as a word.
-            Err(failure) if failure.kind == Kind::ReasoningAteTokens => Self::works(),
-            Err(failure) => Self::of_failure(failure),
+            Err(failure) if failure.kind == Kind::ReasoningAteTokens => Self::good(Proof::Answers),
+            // As with messages, a refusal says nothing about the provider's health.
+            Err(failure) if failure.is_refusal() => Self::of_failure(failure, Proof::Nothing),
+            Err(failure) => Self::of_failure(failure, Proof::Broken),
         }
     }
 
-    fn of_failure(failure: &Failure) -> Self {
+    fn of_failure(failure: &Failure, proof: Proof) -> Self {
         let state = match (failure.status, failure.kind) {
             (Some(401 | 403), _) => CheckState::BadKey,
             (None, Kind::Timeout | Kind::Connection) => CheckState::Unreachable,
             (_, Kind::ModelNotFound) => CheckState::MissingModel,
             _ => CheckState::Failed,
         };
-        // As with calls, a refusal says nothing about the provider's health.
-        let proof = if failure.is_refusal() { Proof::Nothing } else { Proof::Broken };
         Self::new(state, proof, failure.to_string())
     }
 }

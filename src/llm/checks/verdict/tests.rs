@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 
 use CheckState::{BadKey, Failed, MissingModel, Reachable, Slow, Unreachable};
-use Proof::{Broken, Nothing, Works};
+use Proof::{Answers, Broken, Nothing, ShouldAnswer};
 use ProviderKind::{Anthropic, OpenAi, OpenAiCompatible, OpenRouter};
 
 const OPENAI: &str = r#"{"object":"list","data":[
@@ -33,14 +33,14 @@ const ANTHROPIC: &str = r#"{"data":[
 
 fn of(kind: ProviderKind, model: &str, body: &str) -> (CheckState, Proof) {
     let verdict = Verdict::of_models(kind, model, &Ok(body.to_owned()));
-    assert_eq!(verdict.message.is_none(), verdict.proof == Works, "what is not proven is explained");
+    assert_eq!(verdict.message.is_none(), verdict.proof == ShouldAnswer, "what is not proven is explained");
     (verdict.state, verdict.proof)
 }
 
 #[test]
 fn a_model_is_found_in_the_lists_of_the_services_under_its_usual_names() {
     let missing = (MissingModel, Nothing);
-    let there = (Reachable, Works);
+    let there = (Reachable, ShouldAnswer);
     for (kind, body, model, expected) in [
         (OpenAi, OPENAI, "gpt-4o", there),
         (OpenAi, OPENAI, "GPT-4o", there),
@@ -82,7 +82,7 @@ fn a_list_that_is_cut_or_unreadable_proves_nothing() {
         assert_eq!(of(OpenAiCompatible, "small", body), (MissingModel, Nothing), "{body}");
     }
     for body in [r#"["small"]"#, r#"{"models":[{"name":"small"}]}"#, r#"{"data":[{"aliases":["small"]}]}"#] {
-        assert_eq!(of(OpenAiCompatible, "small", body), (Reachable, Works), "{body}");
+        assert_eq!(of(OpenAiCompatible, "small", body), (Reachable, ShouldAnswer), "{body}");
     }
 }
 
@@ -92,7 +92,7 @@ fn what_comes_instead_of_a_list_is_told_apart() {
     for (failure, state, proof, words) in [
         (Failure::not_sent("connection refused"), Unreachable, Broken, "connection refused"),
         (Failure::new(Kind::Connection, "reset"), Unreachable, Broken, "reset"),
-        (Failure::new(Kind::Timeout, "no whole answer"), Unreachable, Broken, "no whole answer"),
+        (Failure::new(Kind::Timeout, "no whole answer"), Unreachable, Nothing, "no whole answer"),
         (Failure::new(Kind::UnusableBody, "larger than 1 MiB"), Reachable, Nothing, "can't be read"),
         (status(401), BadKey, Broken, "words"),
         (status(403), BadKey, Nothing, "words"),
@@ -100,11 +100,11 @@ fn what_comes_instead_of_a_list_is_told_apart() {
         (status(405), Reachable, Nothing, "no list of models"),
         (status(501), Reachable, Nothing, "no list of models"),
         (status(400), Failed, Nothing, "words"),
-        (status(408), Failed, Broken, "HTTP 408"),
-        (status(429), Failed, Broken, "rate_limited"),
-        (status(302), Failed, Broken, "a redirect, which is not followed"),
-        (status(500), Failed, Broken, "server (HTTP 500): words"),
-        (status(503), Failed, Broken, "server (HTTP 503): words"),
+        (status(408), Failed, Nothing, "HTTP 408"),
+        (status(429), Failed, Nothing, "rate_limited"),
+        (status(302), Failed, Nothing, "a redirect, which is not followed"),
+        (status(500), Failed, Nothing, "server (HTTP 500): words"),
+        (status(503), Failed, Nothing, "server (HTTP 503): words"),
     ] {
         let verdict = Verdict::of_models(OpenAi, "small", &Err(failure.clone()));
         assert_eq!((verdict.state, verdict.proof), (state, proof), "{failure}");
@@ -117,8 +117,8 @@ fn a_call_proves_what_a_list_can_not() {
     let answered = Completion { text: "pong".to_owned(), tokens: None, cut_by_token_limit: true };
     let status = |status| Err(Failure::of_status(status, None, "{}"));
     for (result, state, proof) in [
-        (Ok(answered), Reachable, Works),
-        (Err(Failure::new(Kind::ReasoningAteTokens, "")), Reachable, Works),
+        (Ok(answered), Reachable, Answers),
+        (Err(Failure::new(Kind::ReasoningAteTokens, "")), Reachable, Answers),
         (Err(Failure::new(Kind::UnusableBody, "not JSON")), Failed, Broken),
         (Err(Failure::new(Kind::ContentRefused, "a filter")), Failed, Nothing),
         (Err(Failure::not_sent("refused")), Unreachable, Broken),
@@ -143,7 +143,7 @@ fn slow_is_over_five_seconds_or_half_of_the_time_limit_and_never_hides_what_is_w
         (second(1), second(2), Reachable),
         (Duration::from_millis(1_001), second(2), Slow),
     ] {
-        assert_eq!(Verdict::works().after(took, timeout).state, state, "{took:?} of {timeout:?}");
+        assert_eq!(Verdict::good(Answers).after(took, timeout).state, state, "{took:?} of {timeout:?}");
     }
     let failed = Verdict::of_models(OpenAi, "small", &Err(Failure::of_status(500, None, "{}")));
     assert_eq!(failed.clone().after(second(9), second(10)), failed);

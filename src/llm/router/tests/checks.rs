@@ -124,36 +124,66 @@ async fn while_a_check_probes_no_message_does_and_what_it_finds_decides_for_both
     assert!(answer.is_ok());
 }
 
-#[tokio::test]
-async fn a_check_that_fails_as_the_probe_opens_the_breaker_for_as_long_again() {
-    let (stage, _running) = checked(HealthCheckKind::Models, |config| {
+/// Its only call fails; the next check, as the probe, gets these.
+async fn probed_by_a_check(kind: HealthCheckKind, list: Behaviour, call: Behaviour) -> (Stage, Running) {
+    let (stage, running) = checked(kind, |config| {
         config.circuit_breaker = CircuitBreaker { failures: 1, open: Duration::from_millis(300) };
     })
     .await;
     found(&stage, CheckState::Reachable).await;
-    stage.stand_ins[0].models(server_error());
-    stage.stand_ins[0].next([server_error()]);
+    stage.stand_ins[0].models(list);
+    stage.stand_ins[0].next([server_error(), call]);
     assert!(stage.ask("m").await.is_err());
-    assert!(found(&stage, CheckState::Failed).await.contains("HTTP 500"));
-    let state = &stage.router.states()[0];
-    assert!(!state.breaker.is_closed());
-    assert_eq!(state.breaker.failed_probes(), 1);
+    (stage, running)
+}
+
+#[tokio::test]
+async fn a_check_that_fails_as_the_probe_opens_the_breaker_for_as_long_again() {
+    let refused = || Behaviour::Status(401, String::new());
+    for (kind, call, state) in [
+        (HealthCheckKind::Models, Behaviour::answer("unused"), CheckState::BadKey),
+        (HealthCheckKind::Completion, server_error(), CheckState::Failed),
+    ] {
+        let (stage, _running) = probed_by_a_check(kind, refused(), call).await;
+        found(&stage, state).await;
+        let state = &stage.router.states()[0];
+        assert!(!state.breaker.is_closed());
+        assert_eq!(state.breaker.failed_probes(), 1);
+    }
 }
 
 #[tokio::test]
 async fn a_check_that_proves_nothing_leaves_the_probe_to_the_next_message() {
+    for (list, state) in [
+        (Behaviour::answer("another model"), CheckState::MissingModel),
+        (server_error(), CheckState::Failed),
+        (Behaviour::Status(429, String::new()), CheckState::Failed),
+        (Behaviour::Status(403, String::new()), CheckState::BadKey),
+    ] {
+        let (stage, _running) =
+            probed_by_a_check(HealthCheckKind::Models, list, Behaviour::answer("small")).await;
+        found(&stage, state).await;
+        assert!(!stage.router.states()[0].breaker.is_closed());
+        assert_eq!(stage.router.states()[0].breaker.failed_probes(), 0);
+        assert!(stage.ask("n").await.is_ok(), "its call is the probe");
+        assert!(stage.router.states()[0].breaker.is_closed());
+    }
+}
+
+#[tokio::test]
+async fn a_list_closes_the_breaker_on_trial_only() {
     let (stage, _running) = checked(HealthCheckKind::Models, |config| {
-        config.circuit_breaker = CircuitBreaker { failures: 1, open: Duration::from_millis(300) };
+        config.circuit_breaker = CircuitBreaker { failures: 3, open: Duration::from_millis(300) };
     })
     .await;
     found(&stage, CheckState::Reachable).await;
-    stage.stand_ins[0].models(Behaviour::answer("another model"));
-    stage.stand_ins[0].next([server_error()]);
-    assert!(stage.ask("m").await.is_err());
-    found(&stage, CheckState::MissingModel).await;
-    assert!(!stage.router.states()[0].breaker.is_closed());
-    assert!(stage.ask("n").await.is_ok(), "its call is the probe");
-    assert!(stage.router.states()[0].breaker.is_closed());
+    stage.stand_ins[0].always(server_error());
+    while stage.router.states()[0].breaker.is_closed() {
+        assert!(stage.ask("m").await.is_err());
+    }
+    closed(&stage).await;
+    assert!(stage.ask("n").await.is_err());
+    assert!(!stage.router.states()[0].breaker.is_closed(), "one failed call is enough");
 }
 
 #[tokio::test]

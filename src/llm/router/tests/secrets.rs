@@ -42,6 +42,23 @@ async fn no_failure_repeats_a_secret() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_is_not_repeated_either() {
+    let stage = Stage::new(1, |config| {
+        config.llm_providers[0].api_key = Some("key-of-yesterday".into());
+    })
+    .await;
+    let mut changed = config(json!({}));
+    changed.llm_providers = vec![ProviderConfig {
+        base_url: stage.stand_ins[0].base_url(),
+        api_key: Some("key-of-today".into()),
+        ..provider("a")
+    }];
+    let router = stage.router.renewed(&changed);
+    stage.stand_ins[0].always(Behaviour::answer("key-of-yesterday, dear friend"));
+    assert_eq!(router.ask(&request("m"), TIME).await.unwrap().text, "****, dear friend");
+}
+
+#[tokio::test]
 async fn a_provider_repeats_nothing_of_another_ones_either() {
     for behaviour in [
         Behaviour::Status(401, r#"{"error":{"message":"no key\/of-the-second"}}"#.to_owned()),
