@@ -148,8 +148,10 @@ function roundUp(most) {
 
 const MINUTES = [5, 10, 15, 30, 60, 120, 180, 240, 360, 720];
 const DAYS = [1, 2, 5, 7, 10];
+/** Labels so near to an end, in pixels, do not reach beyond it. */
+const EDGE = 20;
 /** The least room between two labels, in pixels. */
-const APART = 56;
+const APART = 60;
 
 /** Labels along the time, at round hours and days of this browser. */
 function times(frame, { from, to }) {
@@ -168,7 +170,7 @@ function times(frame, { from, to }) {
       ? time.toLocaleDateString("en-GB", { day: "numeric", month: "short" })
       : time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
     const x = frame.x(time.getTime());
-    const anchor = x > frame.right - 18 ? "end" : "middle";
+    const anchor = x > frame.right - EDGE ? "end" : x < frame.left + EDGE ? "start" : "middle";
     label.push(
       drawn("line", { class: "grid", x1: x, x2: x, y1: frame.bottom, y2: frame.bottom + 4 }),
       drawn("text", { class: "tick", x, y: frame.bottom + 16, "text-anchor": anchor }, text),
