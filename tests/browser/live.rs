@@ -50,7 +50,7 @@ async fn while_the_daemon_is_away_the_page_says_so_and_it_comes_back_by_itself()
     browser.wait_for_text("#state-reason", "No connection to the daemon since", SOON).await?;
     assert_eq!(browser.text("#state-word").await?, "Unknown");
     assert_eq!(browser.text("#connection").await?, "Not connected");
-    assert!(browser.text("#state-since").await?.contains("it was healthy then"));
+    assert!(browser.text("#state-since").await?.contains("It was healthy at"));
 
     world.daemon.restart()?;
     browser.wait_for_text("#connection", "Live", SOON).await?;

@@ -2,17 +2,22 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod layout;
 mod live;
+mod month;
 mod page;
 mod screenshots;
 mod story;
+mod trouble;
 mod words;
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex as Lock, PoisonError, Weak};
 
 use kryten_testkit::world::SOON;
-use kryten_testkit::{Browser, Daemon, Result};
+use kryten_testkit::{Browser, Context as _, Daemon, Result};
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 /// The daemon under test.
@@ -53,8 +58,23 @@ async fn fresh(browser: &mut Option<Browser>) -> Result<&Browser> {
     Ok(browser)
 }
 
+/// What is to be changed in a config so that the daemon goes on with a made-up month; while the folder is
+/// there.
+fn with_a_month() -> Result<(TempDir, Value)> {
+    let folder = tempfile::tempdir().context("making a folder for a made-up month")?;
+    month::write(&folder.path().join("history.db"), chrono::Utc::now())?;
+    let config = json!({ "state_dir": folder.path() });
+    Ok((folder, config))
+}
+
 /// Opens a daemon's dashboard, and waits until it is live.
 async fn open(browser: &Browser, daemon: &Daemon) -> Result {
     browser.open(&format!("http://{}/", daemon.http_address().await?)).await?;
     browser.wait_for_text("#connection", "Live", SOON).await
+}
+
+/// Shows a range of the history.
+async fn show(browser: &Browser, range: &str) -> Result {
+    browser.click(&format!("[data-range='{range}']")).await?;
+    browser.wait_for("document.querySelector('#history').ariaBusy === 'false'", SOON).await
 }

@@ -6,7 +6,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Context as _, Result};
 use serde_json::json;
 
-use crate::{BINARY, REPOSITORY, browser, fresh, open};
+use crate::{BINARY, REPOSITORY, browser, fresh, open, show, with_a_month};
 
 #[tokio::test]
 #[ignore = "writes to docs/images: make screenshots"]
@@ -18,7 +18,9 @@ async fn pictures_for_the_readme() -> Result {
         "spend": { "max_calls_per_day": 500 },
         "loop_guard": { "max_replies_in_a_row": 3 },
     });
-    let world = World::of(BINARY).providers(2).config(config).start().await?;
+    // So that the charts have something to show. The README says that it is made up.
+    let (_folder, month) = with_a_month()?;
+    let world = World::of(BINARY).providers(2).config(config).config(month).start().await?;
     world.ask("alice", "what should we watch tonight?").await?;
     world.ask("bob", "does anybody survive that film?").await?;
     world.ask("alice", "and who dies first?").await?;
@@ -28,14 +30,20 @@ async fn pictures_for_the_readme() -> Result {
 
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;
-    for (name, width, height, dark) in
-        [("dashboard-desktop", 1280, 960, false), ("dashboard-phone", 390, 844, true)]
-    {
+    for (name, width, height, dark, range) in [
+        ("dashboard-desktop", 1280, 960, false, None),
+        ("dashboard-month", 1280, 818, false, Some("30d")),
+        ("dashboard-phone", 390, 844, true, None),
+    ] {
         browser.size(width, height).await?;
         browser.dark(dark).await?;
         open(browser, &world.daemon).await?;
         browser.wait_for_text("#decisions", "which fight is the best?", SOON).await?;
         browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+        if let Some(range) = range {
+            show(browser, range).await?;
+            browser.run("document.querySelector('#over-time').scrollIntoView()", json!([])).await?;
+        }
         let file = Path::new(REPOSITORY).join("docs/images").join(format!("{name}.png"));
         std::fs::write(&file, browser.screenshot().await?).context(file.display())?;
     }

@@ -17,7 +17,6 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("llm_rate_limit_user_max_hour", "a setting"),
     ("llm_rate_limit_tracked_users", "says how much is remembered, which limits.users_bytes bounds"),
     ("llm_rate_limit_tracked_triggers", "as many as are configured"),
-    ("llm_provider_check_state", "checks are off by default; the latest call and the breaker are shown"),
     ("llm_unique_users_interacted", "only grows, and starts anew at each start"),
     ("llm_context_log_size", "reaches its bound of 100 soon and stays there"),
     ("llm_chat_history_size", "reaches context.chat_history_size soon and stays there"),

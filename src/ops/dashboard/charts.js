@@ -47,7 +47,7 @@ export function plot(title) {
     readOut(goal);
   });
 
-  /** `what`: from, to and step in milliseconds, height, summary, read(time), series, paint(frame). */
+  /** `what`: from, to and step in milliseconds, height, keys (what the colours stand for), summary, read(time), paint(frame). */
   function fill(what) {
     const width = Math.max(200, stage.clientWidth);
     const inner = width - LEFT - RIGHT;
@@ -64,9 +64,8 @@ export function plot(title) {
       cursor,
     );
     stage.replaceChildren(drawing);
-    const names = what.series ?? [];
-    legend.hidden = names.length < 2;
-    legend.replaceChildren(...names.map(({ name, kind }) => element("span", { class: "key", "data-kind": kind }, name)));
+    legend.hidden = what.keys.length < 2;
+    legend.replaceChildren(...what.keys.map(({ name, kind }) => element("span", { class: "key", "data-kind": kind }, name)));
     readOut(at);
   }
 
@@ -148,12 +147,15 @@ function roundUp(most) {
 }
 
 const MINUTES = [5, 10, 15, 30, 60, 120, 180, 240, 360, 720];
-const DAYS = [1, 2, 5, 10];
+const DAYS = [1, 2, 5, 7, 10];
+/** Labels so near to an end, in pixels, do not reach beyond it. */
+const EDGE = 20;
+/** The least room between two labels, in pixels. */
+const APART = 60;
 
 /** Labels along the time, at round hours and days of this browser. */
 function times(frame, { from, to }) {
-  const room = Math.max(2, Math.floor((frame.right - frame.left) / 64));
-  const fits = (minutes) => (to - from) / 60_000 / minutes <= room;
+  const fits = (minutes) => ((frame.right - frame.left) * minutes * 60_000) / (to - from) >= APART;
   const minutes = MINUTES.find(fits);
   const days = DAYS.find((count) => fits(count * 1440)) ?? 15;
   const day = new Date(from);
@@ -168,7 +170,7 @@ function times(frame, { from, to }) {
       ? time.toLocaleDateString("en-GB", { day: "numeric", month: "short" })
       : time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
     const x = frame.x(time.getTime());
-    const anchor = x > frame.right - 18 ? "end" : "middle";
+    const anchor = x > frame.right - EDGE ? "end" : x < frame.left + EDGE ? "start" : "middle";
     label.push(
       drawn("line", { class: "grid", x1: x, x2: x, y1: frame.bottom, y2: frame.bottom + 4 }),
       drawn("text", { class: "tick", x, y: frame.bottom + 16, "text-anchor": anchor }, text),

@@ -5,6 +5,8 @@ const TOKEN = "kryten-llm token";
 export const FRESH = 15_000;
 /** Between tries, in milliseconds. */
 const PAUSES = [1000, 2000, 3000, 5000];
+/** What the daemon says when no more pages may follow it; any other 503 is of somebody between. */
+const CROWDED = "too many listen already";
 /** The most that is kept of an event which has not ended, in characters. */
 const LONGEST_EVENT = 4 << 20;
 
@@ -14,19 +16,28 @@ export class TokenWanted extends Error {}
 /** Too many pages follow the daemon. */
 export class Crowded extends Error {}
 
+/** The token that was refused last, or null when it was refused that there was none. */
+let refused;
+
 export function keepToken(token) {
+  refused = undefined;
   sessionStorage.setItem(TOKEN, token);
 }
 
 export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 
+/** Once a token was refused, nothing is asked before there is another one. */
 async function ask(path, options = {}) {
   const headers = {};
   const token = sessionStorage.getItem(TOKEN);
+  if (token === refused) throw new TokenWanted();
   if (token) headers.authorization = `Bearer ${token}`;
   const answer = await fetch(path, { cache: "no-store", credentials: "omit", ...options, headers });
-  if (answer.status === 401) throw new TokenWanted();
-  if (answer.status === 503 && path === "api/events") throw new Crowded();
+  if (answer.status === 401) {
+    refused = token;
+    throw new TokenWanted();
+  }
+  if (answer.status === 503 && (await answer.text()).includes(CROWDED)) throw new Crowded();
   if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
   return answer;
 }
@@ -39,7 +50,7 @@ export async function read(path) {
 /**
  * Follows the daemon's events for as long as the page is open. `onOpen` is called when a stream
  * begins, `onEvent(name, data)` for each event, `onLost(error)` when a stream is lost. After
- * [`TokenWanted`] it waits until `again()` is called.
+ * [`TokenWanted`] it waits until `again()` is called, after [`Crowded`] it does not hurry.
  */
 export function follow({ onOpen, onEvent, onLost }) {
   let wake = () => {};
@@ -55,10 +66,10 @@ export function follow({ onOpen, onEvent, onLost }) {
         error = thrown;
       }
       onLost(error);
-      const pause = error instanceof TokenWanted ? undefined : PAUSES[Math.min(tries, PAUSES.length - 1)];
+      const pause = (error instanceof Crowded ? undefined : PAUSES[tries]) ?? PAUSES.at(-1);
       await new Promise((resolve) => {
         wake = resolve;
-        if (pause !== undefined) setTimeout(resolve, pause);
+        if (!(error instanceof TokenWanted)) setTimeout(resolve, pause);
       });
     }
   })();

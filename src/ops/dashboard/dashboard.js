@@ -53,15 +53,23 @@ function showState() {
     setText(place("state-since"), began ? `since ${clock(began)}, for ${lasting((Date.now() - offset - began) / 1000)}` : "");
   } else if (latest) {
     setText(place("state-word"), "Unknown");
-    setForeign(place("state-reason"), `No connection to the daemon since ${clock(heardAt)}`);
-    setText(place("state-since"), `for ${lasting((Date.now() - heardAt) / 1000)}; it was ${latest.health.state} then. All below is as it was. Trying again by itself.`);
+    setText(place("state-reason"), whyUnknown());
+    const [heard, ago] = [clock(heardAt), lasting((Date.now() - heardAt) / 1000)];
+    setText(place("state-since"), `It was ${latest.health.state} at ${heard}, ${ago} ago. All below is as it was. Trying again by itself.`);
   } else {
     setText(place("state-word"), "Unknown");
-    setForeign(place("state-reason"), opened ? "Waiting for the daemon's first word" : refusal instanceof Crowded ? "Too many pages follow the daemon already" : "No connection to the daemon yet");
+    setText(place("state-reason"), whyUnknown());
     setText(place("state-since"), "Trying again by itself.");
   }
   document.title = `${live ? capital(state) : "Not connected"} · kryten-llm`;
-  announce(live ? `The state is ${state}${latest.health.reason ? `: ${cut(latest.health.reason, 200)}` : ""}` : latest ? "No connection to the daemon" : "");
+  announce(live ? `The state is ${state}${latest.health.reason ? `: ${cut(latest.health.reason, 200)}` : ""}` : latest ? whyUnknown() : "");
+}
+
+/** Why nothing is known, or nothing new. */
+function whyUnknown() {
+  if (refusal instanceof Crowded) return "Too many pages follow the daemon already";
+  if (latest) return `No connection to the daemon since ${clock(heardAt)}`;
+  return opened ? "Waiting for the daemon's first word" : "No connection to the daemon yet";
 }
 
 /** Tells screen readers, once for each change. */

@@ -1,7 +1,7 @@
 // The last decisions: "why didn't it answer me?"
 
 import { badge, cut, element, foreign, show } from "./elements.js";
-import { read } from "./connection.js";
+import { TokenWanted, read } from "./connection.js";
 import { clock, kindOfReason, meaning } from "./words.js";
 
 const MOST = 60;
@@ -53,12 +53,13 @@ async function load() {
     shown = String(query);
     show(list, decisions, () => decisions.map(line));
     note.textContent = decisions.length > 0 ? "" : nothing();
-  } catch {
+  } catch (error) {
     if (mine !== question) return;
     // Nobody may take another filter's decisions for the answer.
     if (shown !== String(query)) show(list, null, () => []);
-    note.textContent = "The decisions could not be read; trying again.";
-    refresh(5000);
+    const isRefused = error instanceof TokenWanted;
+    note.textContent = `The decisions could not be read; ${isRefused ? "a token is needed" : "trying again"}.`;
+    if (!isRefused) refresh(5000);
   }
 }
 

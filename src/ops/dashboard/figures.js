@@ -59,7 +59,7 @@ export function total(steps) {
   return sum;
 }
 
-/** The health ribbon: a step that is missing was not written down. */
+/** The health ribbon: of a step that is missing there is no record. */
 export function healthPieces({ from, to, step, steps }) {
   const pieces = [];
   let end = from;
@@ -76,7 +76,7 @@ export function healthPieces({ from, to, step, steps }) {
   return pieces;
 }
 
-/** A provider's ribbon: its changes, laid over when the service ran at all. */
+/** A provider's ribbon: its changes, laid over the times of which there is a record. */
 export function providerPieces(name, history, health, { from, to }) {
   const changes = (history.providers ?? []).filter((change) => change.provider === name);
   const points = [{ at: from, status: history.providers_at_start?.[name] ?? changes[0]?.from ?? "unknown" }];
@@ -107,6 +107,11 @@ function extend(pieces, from, to, kind) {
   const last = pieces[pieces.length - 1];
   if (last && last.kind === kind && last.to === from) last.to = to;
   else pieces.push({ from, to, kind });
+}
+
+/** The kinds that a ribbon has, from good to bad, for its legend. */
+export function kindsOf(pieces, order) {
+  return order.filter((kind) => pieces.some((piece) => piece.kind === kind)).map((kind) => ({ kind, name: kind }));
 }
 
 /** "healthy 99.2 %, failing 0.8 %". */

@@ -99,7 +99,7 @@ function limits({ limits: list = [], spend = [], decider }) {
     const next = isFull ? (frees > 0 ? until(frees) : "used up") : soft ? "only who asks" : "free";
     return [
       [limitName(cut(String(name), 60)), trigger && element("small", { class: "muted under" }, "trigger ", foreign(trigger, 60))],
-      [element("span", { class: "used" }, what), bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} wait`)],
+      [what, bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} wait`)],
       next,
     ];
   });

@@ -1,9 +1,9 @@
 // How it was: ribbons, charts, the same as tables.
 
 import { bars, curves, plot, ribbon } from "./charts.js";
-import { read } from "./connection.js";
+import { TokenWanted, read } from "./connection.js";
 import { badge, cut, element, foreign, show, table } from "./elements.js";
-import { STATES, STATUSES, healthPieces, prepare, providerNames, providerPieces, shares, silencesOf, total } from "./figures.js";
+import { STATES, STATUSES, healthPieces, kindsOf, prepare, providerNames, providerPieces, shares, silencesOf, total } from "./figures.js";
 import { clock, figure, kindOf, kindOfReason, meaning, milliseconds } from "./words.js";
 
 const place = document.getElementById("history");
@@ -45,6 +45,8 @@ const CHARTS = [
 
 let range = "24h";
 let latest;
+/** Why the latest reading failed; none when it did not. */
+let failure;
 let asked = 0;
 let isOff = false;
 
@@ -53,21 +55,34 @@ export async function loadHistory() {
   if (isOff) return;
   asked += 1;
   const question = asked;
+  // Another range's charts stand there meanwhile.
+  place.setAttribute("aria-busy", String(latest !== undefined && latest.range !== range));
   try {
     const history = await read(`api/history?range=${range}`);
     if (question !== asked) return;
     latest = history;
+    failure = undefined;
     draw();
-  } catch {
+  } catch (error) {
     if (question !== asked) return;
+    failure = error;
     // Nothing old may stand under another range's button.
     if (latest && latest.range !== range) {
       latest = undefined;
       place.replaceChildren();
     }
-    const known = latest ? `; this is as of ${clock(latest.to)}` : "";
-    note.textContent = `The history could not be read${known}. Trying again.`;
   }
+  place.setAttribute("aria-busy", "false");
+  tell();
+}
+
+/** Says what the charts don't: why there are none, or that they are old. */
+function tell() {
+  const known = latest ? `; this is as of ${clock(latest.to)}` : "";
+  if (isOff) note.textContent = "The history is off (history.enabled).";
+  else if (failure instanceof TokenWanted) note.textContent = `The history could not be read${known}. A token is needed.`;
+  else if (failure) note.textContent = `The history could not be read${known}. Trying again.`;
+  else note.textContent = latest?.minutes?.length === 0 ? "Nothing has been written down for this range yet." : "";
 }
 
 /** What a status document says of the history. */
@@ -75,7 +90,7 @@ export function offerHistory(history) {
   isOff = history?.enabled === false;
   place.hidden = isOff;
   document.getElementById("ranges").hidden = isOff;
-  if (isOff) note.textContent = "The history is off (history.enabled).";
+  tell();
 }
 
 function draw() {
@@ -84,7 +99,6 @@ function draw() {
     place.append(ribbons, element("div", { class: "charts" }, CHARTS.map((chart) => element("div", { class: "card" }, chart.plot.figure))), details);
   }
   const data = prepare(latest);
-  note.textContent = data.steps.length === 0 ? "Nothing has been written down for this range yet." : "";
   const pieces = healthPieces(data);
   drawRibbon(health, data, pieces, STATES);
   drawProviders(data, pieces);
@@ -99,6 +113,7 @@ function drawRibbon(into, data, pieces, order) {
     ...data,
     step: data.size,
     height: 46,
+    keys: kindsOf(pieces, order),
     summary: shares(pieces) || "nothing is known",
     paint: (frame) => ribbon({ ...frame, top: 2 }, pieces, order),
     read(time) {
@@ -125,7 +140,7 @@ function drawChart({ plot: into, form, series, unit = figure }, data, sum) {
     ...data,
     step: size,
     height: 168,
-    series,
+    keys: series,
     summary: hasAny ? `${values(sum)}${isCurve ? " at worst" : " in all"}` : "none",
     paint: (frame) => form(frame, { buckets, size, series, unit: isCurve ? unit : undefined }),
     read(time) {

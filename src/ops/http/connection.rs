@@ -5,14 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_io_timeout::TimeoutStream;
+use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client may take nothing of what is sent to it.
-pub(super) const WRITE_TIME: Duration = Duration::from_secs(5);
+use super::server::REQUEST_TIME;
 
 /// Whether a connection may last: only while its client listens to events. Goes with each request.
 #[derive(Debug, Clone, Default)]
@@ -30,18 +28,38 @@ impl Patience {
     }
 }
 
-/// The bytes from and to a client, with a bound on how long it takes none.
+/// The bytes from and to a client. All that is to be sent at a time has to be taken within
+/// [`REQUEST_TIME`], however many bytes of it go now and then: so a listener that was let go, or falls
+/// behind, does not hold its place any longer.
 pub(super) struct Client {
-    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    stream: TcpStream,
     patience: Patience,
+    /// When what is being sent must have been taken.
+    deadline: Pin<Box<Sleep>>,
+    /// Whether something is being sent.
+    is_sending: bool,
 }
 
 impl Client {
     /// On this connection.
     pub(super) fn new(stream: TcpStream, patience: Patience) -> Self {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_TIME));
-        Self { stream: Box::pin(stream), patience }
+        Self { stream, patience, deadline: Box::pin(sleep(REQUEST_TIME)), is_sending: false }
+    }
+
+    /// What became of a write, unless what is being sent has been so for too long.
+    fn in_time(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.is_sending {
+            self.is_sending = true;
+            self.deadline.as_mut().reset(Instant::now() + REQUEST_TIME);
+        }
+        if written.is_pending() && self.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        written
     }
 
     /// Whether a listener has hung up. Wakes the task when it does: nobody else reads what a client
@@ -49,7 +67,7 @@ impl Client {
     fn has_hung_up(&self, context: &mut Context<'_>) -> bool {
         let mut byte = [0];
         let mut behind_the_request = ReadBuf::new(&mut byte);
-        match self.stream.get_ref().poll_peek(context, &mut behind_the_request) {
+        match self.stream.poll_peek(context, &mut behind_the_request) {
             Poll::Pending => false,
             Poll::Ready(Ok(bytes)) => bytes == 0,
             Poll::Ready(Err(_)) => true,
@@ -63,7 +81,7 @@ impl AsyncRead for Client {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_read(context, buffer)
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -73,18 +91,21 @@ impl AsyncWrite for Client {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.in_time(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.patience.is_listener() && self.has_hung_up(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        self.stream.as_mut().poll_flush(context)
+        // Asked for once nothing is left to write.
+        self.is_sending = false;
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -92,7 +113,8 @@ impl AsyncWrite for Client {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(context, buffers)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        self.in_time(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

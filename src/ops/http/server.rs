@@ -23,7 +23,7 @@ use super::connection::{Client, Patience};
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 64;
 /// How long a client may take for its one request and for reading the answer; who listens to events
-/// may go on as long as it takes them.
+/// may go on for as long as it takes what there is at a time within that.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(5);
 /// The most that is read of a request's line and headers, in bytes.
 const HEADER_BYTES: usize = 16 * 1024;

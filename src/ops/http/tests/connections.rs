@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
+use axum::routing::MethodRouter;
 use axum::{Extension, routing};
 use futures_util::stream;
 use tokio::sync::oneshot;
@@ -75,19 +76,46 @@ async fn a_listener_that_takes_nothing_is_dropped() {
         });
         Body::from_stream(endless)
     };
-    let app = axum::Router::new().route("/", routing::get(page));
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let address = listener.local_addr().expect("its address");
-    let stop = CancellationToken::new();
-    tokio::spawn(super::super::server::serve(listener, app, stop.clone()));
-    let mut client = TcpStream::connect(address).await.expect("a connection");
-    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("a request");
-    let mut some = [0; 1_000];
-    client.read_exact(&mut some).await.expect("a beginning");
+    let client = client_of(routing::get(page)).await;
     let dropped = timeout(Duration::from_secs(60), async {
         tokio::time::pause();
         is_gone.await
     });
     assert!(dropped.await.expect("it is dropped in time").is_err());
-    drop((client, stop));
+    drop(client);
+}
+
+/// Real time, because the system's buffers take part.
+#[tokio::test]
+async fn a_listener_that_was_let_go_is_not_waited_for_while_it_takes_a_little_now_and_then() {
+    // Far more than the system keeps for a connection; read at this pace it would take a minute.
+    const BYTES: usize = 64 << 20;
+    const PIECE: usize = BYTES / 256;
+    let page = async |Extension(patience): Extension<Patience>| {
+        patience.listens();
+        Body::from(vec![0; BYTES])
+    };
+    let mut client = client_of(routing::get(page)).await;
+    let mut taken = vec![0; PIECE];
+    let began = Instant::now();
+    while began.elapsed() < REQUEST_TIME + Duration::from_secs(1) {
+        client.read_exact(&mut taken[..PIECE]).await.expect("a piece that was under way already");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    taken.clear();
+    // Whether it ends with a reset or without is left to the system.
+    let _ = client.read_to_end(&mut taken).await;
+    assert!(taken.len() < BYTES / 2, "{} more bytes came", taken.len());
+}
+
+/// A server of this one page, and a client that has read the beginning of it.
+async fn client_of(page: MethodRouter) -> TcpStream {
+    let app = axum::Router::new().route("/", page);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    tokio::spawn(super::super::server::serve(listener, app, CancellationToken::new()));
+    let mut client = TcpStream::connect(address).await.expect("a connection");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("a request");
+    client.read_exact(&mut [0; 1_000]).await.expect("a beginning");
+    client
 }
