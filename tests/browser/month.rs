@@ -67,7 +67,7 @@ pub fn write(file: &Path, end: DateTime<Utc>) -> Result {
         Entry::News(News { number, at, change })
     }));
     Store::new(file.to_owned(), Duration::from_secs(31 * 86_400), 64 << 20)
-        .write(end, &entries)
+        .write(Moment { elapsed: Duration::ZERO, wall: end }, &entries)
         .context("writing a made-up history")
 }
 
