@@ -94,7 +94,7 @@ impl Reader {
     /// latest are shown.
     ///
     /// # Errors
-    /// When the file can't be read within two seconds, or two others are being answered for as long.
+    /// When the file can't be read within two seconds or so, or two others are being answered for as long.
     pub async fn document(&self, now: DateTime<Utc>, range: Range) -> Result<String, NoHistory> {
         let unreadable = |why: String| NoHistory::Unreadable(why);
         let place = timeout(WAIT, self.places.clone().acquire_owned())
@@ -107,8 +107,10 @@ impl Reader {
             let document = Look::begin(&path)?.document(now, range)?;
             serde_json::to_string(&document).map_err(|error| error.to_string())
         };
-        let looked = spawn_blocking(look).await.map_err(|error| unreadable(error.to_string()))?;
-        looked.map_err(unreadable)
+        let looked = timeout(LOOK + BUSY, spawn_blocking(look))
+            .await
+            .map_err(|_| unreadable("its file does not answer: the disk hangs".to_owned()))?;
+        looked.map_err(|error| unreadable(error.to_string()))?.map_err(unreadable)
     }
 }
 

@@ -113,6 +113,42 @@ async fn a_file_that_can_not_be_written_costs_the_history_and_nothing_else() -> 
     world.ledger().await.map(drop)
 }
 
+#[tokio::test]
+async fn a_disk_that_hangs_costs_the_history_and_nothing_else() -> Result {
+    let mut world =
+        World::of(BINARY).launch(|launch| launch.file("state/history.db", "not empty")).start().await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    // SQLite looks into the journal beside a file before it does anything else, and this one never answers.
+    let journal = world.daemon.folder().join("state/history.db-journal");
+    let made = std::process::Command::new("mkfifo").arg(&journal).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let mark = world.recorder.mark();
+    world.daemon.restart()?;
+    world.wait_until_up(mark).await?;
+    world.ask("bob", "what to watch?").await?;
+    let (status, body) = world.daemon.get(PAGE).await?;
+    assert_eq!(
+        (status, body.as_str()),
+        (503, "the history can't be read: its file does not answer: the disk hangs\n")
+    );
+    let told = |health: &Value| {
+        let message = health.pointer("/components/history/message").and_then(Value::as_str);
+        message == Some("a write has not returned for 10 s")
+    };
+    world.wait_for_health(SOON, told).await?;
+    world.ask("bob", "still there?").await?;
+
+    let mark = world.recorder.mark();
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    let goodbye = world.recorder.since(mark, "kryten.lifecycle.llm.shutdown");
+    assert_eq!(goodbye.len(), 1);
+    let log = world.daemon.log().all();
+    let line = |words: &str| log.iter().find(|line| line.text.contains(words)).map(|line| line.at);
+    let cut_off = line("history writer").expect("the writer is cut off");
+    assert!(goodbye[0].at < cut_off, "nobody waited for it");
+    Ok(())
+}
+
 /// Whether this user may give the daemon a file system of its own here.
 #[cfg(target_os = "linux")]
 fn may_mount() -> bool {
