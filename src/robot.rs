@@ -172,13 +172,17 @@ impl RobotWatch {
                     }
                     self.hear_link();
                 }
-                notice = self.notices.recv() => match notice {
-                    None => return,
-                    Some(RobotNotice::Started) => self.rooms.iter_mut().for_each(WatchedRoom::want),
-                    Some(RobotNotice::CyTube { connected, domain, channel }) => {
-                        self.cytube(connected, domain.as_deref(), channel.as_deref()).await;
+                notice = self.notices.recv() => {
+                    // It may be here before the waking for the connection that it came over.
+                    self.hear_link();
+                    match notice {
+                        None => return,
+                        Some(RobotNotice::Started) => self.rooms.iter_mut().for_each(WatchedRoom::want),
+                        Some(RobotNotice::CyTube { connected, domain, channel }) => {
+                            self.cytube(connected, domain.as_deref(), channel.as_deref()).await;
+                        }
                     }
-                },
+                }
                 Some((index, reply)) = answers.next() => self.answered(index, reply).await,
                 _ = ask_again.tick() => {
                     self.rooms.iter_mut().filter(|room| !room.is_answered).for_each(WatchedRoom::want);

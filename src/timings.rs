@@ -58,8 +58,8 @@ pub struct Timings {
     pub prompted: Duration,
     /// A provider had answered: after every try and the pauses between.
     pub answered: Duration,
-    /// How long the call that was answered waited until it was written down as spent. Of the tries before, it
-    /// counts as the provider's.
+    /// How long the call that was answered waited until it was written down as spent. Of the tries before, and
+    /// of those beside it, that counts as the provider's.
     pub reserving: Duration,
     /// What the lines waited for from then on when they were handed to the outbox.
     pub waits: Waits,

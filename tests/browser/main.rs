@@ -76,5 +76,7 @@ async fn open(browser: &Browser, daemon: &Daemon) -> Result {
 /// Shows a range of the history.
 async fn show(browser: &Browser, range: &str) -> Result {
     browser.click(&format!("[data-range='{range}']")).await?;
-    browser.wait_for("document.querySelector('#history').ariaBusy === 'false'", SOON).await
+    let shown =
+        "document.querySelector('#history').ariaBusy === 'false' && document.querySelector('.charts')";
+    browser.wait_for(shown, SOON).await
 }

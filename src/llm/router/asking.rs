@@ -156,8 +156,9 @@ impl Inner {
         let latency = self.clock.now().elapsed.saturating_sub(began);
         self.record(latency, attempt, endpoint, &outcome);
         let Completion { text, tokens, cut_by_token_limit } = outcome.result?;
-        let ProviderConfig { name, model, .. } = endpoint.config().clone();
-        Ok(Answer { provider: name, model, text, tokens, cut_by_token_limit, latency, reserving })
+        let ProviderConfig { name, model, .. } = endpoint.config();
+        let (provider, model) = (name.clone(), model.clone());
+        Ok(Answer { provider, model, text, tokens, cut_by_token_limit, latency, reserving })
     }
 
     /// Writes down how a call ended: state, health, log, in one go, so that health never sees

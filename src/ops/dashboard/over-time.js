@@ -43,6 +43,9 @@ const CHARTS = [
   },
 ].map((chart) => ({ ...chart, plot: plot(chart.title) }));
 
+/** After a reading that failed, in milliseconds. */
+const AGAIN = 5000;
+
 let range = "24h";
 let latest;
 /** Why the latest reading failed; none when it did not. */
@@ -66,6 +69,7 @@ export async function loadHistory() {
   } catch (error) {
     if (question !== asked) return;
     failure = error;
+    if (!(error instanceof TokenWanted)) setTimeout(() => failure === error && loadHistory(), AGAIN);
     // Nothing old may stand under another range's button.
     if (latest && latest.range !== range) {
       latest = undefined;

@@ -159,7 +159,7 @@ impl Daemon {
 
     /// SIGSTOP: it stands still until [`Daemon::resume`].
     pub fn pause(&self) -> Result {
-        self.process.signal(Signal::SIGSTOP)
+        self.process.pause()
     }
 
     /// SIGCONT.

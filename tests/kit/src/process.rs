@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::watch;
 
@@ -121,6 +122,17 @@ impl Process {
             )));
         }
         kill(self.pid, signal).context(format_args!("sending {signal} to process {}", self.pid))
+    }
+
+    /// SIGSTOP, and waits until all of its threads stand still, which a busy machine may take a while for.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn pause(&self) -> Result {
+        self.signal(Signal::SIGSTOP)?;
+        waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED)
+            .context(format_args!("waiting until process {} stands still", self.pid))
+            .map(drop)
     }
 
     /// SIGTERM.

@@ -53,6 +53,13 @@ async fn what_an_answer_has_really_used_is_what_counts() {
 }
 
 #[tokio::test]
+async fn how_long_it_took_to_write_a_call_down_is_told_beside_what_the_provider_took() {
+    let limited = Stage::new(1, |config| config.spend.max_calls_per_day = Some(1)).await;
+    let answer = limited.ask("1").await.unwrap();
+    assert!(answer.reserving > Duration::ZERO && answer.latency > Duration::ZERO, "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_costs_nothing_leaves_its_tokens_to_others_and_one_of_unknown_cost_does_not() {
     let unknown = Err(GaveUp::Spent(Reason::SpendTokens));
     let hang = |config: &mut Config| config.llm_providers[0].timeout = Duration::from_millis(100);

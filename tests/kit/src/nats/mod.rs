@@ -159,7 +159,7 @@ impl Server {
 
     /// Stops its clock (SIGSTOP): connections stay open, nothing moves.
     pub fn pause(&self) -> Result {
-        self.process.signal(Signal::SIGSTOP)
+        self.process.pause()
     }
 
     /// Lets it go on after [`Server::pause`].
