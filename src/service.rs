@@ -199,7 +199,6 @@ impl Service {
             let shown = Shown {
                 decider: chat.decider,
                 rooms: chat.pauses,
-                providers: chat.providers,
                 figures: chat.figures,
                 history,
                 services: group.view(),

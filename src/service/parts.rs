@@ -74,7 +74,6 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Identity {
 pub(super) struct Shown {
     pub decider: DeciderHandle,
     pub rooms: Pauses,
-    pub providers: ProvidersView,
     pub figures: Figures,
     pub history: History,
     pub services: ServicesView,
@@ -82,28 +81,20 @@ pub(super) struct Shown {
 
 /// What the HTTP pages are made of.
 pub(super) fn http_state(common: &Common, shown: Shown, ready: watch::Receiver<bool>) -> HttpState {
-    let Common { config, in_force, contexts, identity, clock, health, bus, shutdown, .. } = common;
-    let Shown { decider, rooms, providers, figures, history, services } = shown;
+    let Common { config, shutdown, .. } = common;
+    let Shown { decider, rooms, figures, history, services } = shown;
     let advertised = config.metrics.advertise.as_ref().and_then(|advertise| advertise.rsplit_once(':'));
     let own_hosts = [Some(config.metrics.host.clone()), advertised.map(|(host, _)| host.to_owned())];
     HttpState {
-        identity: (**identity).clone(),
-        in_force: in_force.clone(),
-        contexts: contexts.clone(),
-        health: health.clone(),
-        bus: bus.clone(),
-        remembered: figures.asking.clone(),
+        figures,
         decider,
         rooms,
-        providers,
         history,
-        clock: *clock,
         ready,
         services,
         stopping: shutdown.stop_taking.clone(),
         health_path: config.metrics.health_path.clone(),
         metrics_path: config.metrics.metrics_path.clone(),
-        figures,
         token: config.metrics.token.clone(),
         own_hosts: own_hosts.into_iter().flatten().collect(),
     }

@@ -1,12 +1,10 @@
 //! The figures for Prometheus, as a scrape of the running daemon tells them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Write as _};
-use std::process::{Command, Stdio};
 
 use kryten_llm::metrics::catalogue;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Context as _, Daemon, Mark, Result};
+use kryten_testkit::{Behaviour, Daemon, Mark, Result};
 use serde_json::json;
 
 use super::reload::reload;
@@ -25,23 +23,8 @@ async fn scrape(daemon: &Daemon) -> Result<BTreeMap<String, f64>> {
         .collect())
 }
 
-/// What Prometheus' own tool says of a scrape; none where that tool is missing.
-fn promtool(text: &str) -> Result<Option<(bool, String)>> {
-    let what = "asking promtool";
-    let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = match command.spawn() {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        child => child.context(what)?,
-    };
-    child.stdin.take().expect("piped").write_all(text.as_bytes()).context(what)?;
-    let output = child.wait_with_output().context(what)?;
-    let said = [output.stdout, output.stderr].concat();
-    Ok(Some((output.status.success(), String::from_utf8_lossy(&said).into_owned())))
-}
-
 #[tokio::test]
-async fn every_name_is_there_at_the_first_scrape_and_promtool_has_nothing_to_say() -> Result {
+async fn every_name_is_there_at_the_first_scrape_and_no_other() -> Result {
     let world = World::of(BINARY).providers(2).start().await?;
     let (status, text) = world.daemon.get("/metrics").await?;
     assert_eq!(status, 200);
@@ -53,13 +36,6 @@ async fn every_name_is_there_at_the_first_scrape_and_promtool_has_nothing_to_say
     let types: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert_eq!(types.len(), catalogue::ALL.len(), "no other is told");
-    match promtool(&text)? {
-        Some((is_clean, said)) => assert!(is_clean && said.trim().is_empty(), "{said}"),
-        None => {
-            let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "\nSKIPPED: promtool check metrics: promtool is not installed");
-        }
-    }
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Respo
         Ok(wanted) => wanted,
         Err(error) => return json_page(StatusCode::BAD_REQUEST, &json!({"error": error})),
     };
-    match state.remembered.ask(move |_, _, decisions| decisions.recent(&wanted)).await {
+    match state.figures.asking.ask(move |_, _, decisions| decisions.recent(&wanted)).await {
         Some(recent) => json_page(StatusCode::OK, &documents::decisions(&recent)),
         None => json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "the decider does not answer"})),
     }

@@ -117,8 +117,8 @@ impl Follower {
     /// From now on.
     async fn begin(state: &HttpState) -> Self {
         Self {
-            change: state.health.news_since(0).last().map_or(0, |news| news.number),
-            decision: state.remembered.ask(|_, _, decisions| decisions.newest()).await,
+            change: state.figures.health.news_since(0).last().map_or(0, |news| news.number),
+            decision: state.figures.asking.ask(|_, _, decisions| decisions.newest()).await,
             status: None,
             commented: Instant::now(),
         }
@@ -127,7 +127,7 @@ impl Follower {
     /// What is new.
     async fn news(&mut self, state: &HttpState) -> Vec<Bytes> {
         let before = self.decision;
-        let looked = state.remembered.ask(move |now, decider, decisions| {
+        let looked = state.figures.asking.ask(move |now, decider, decisions| {
             let new = before.map_or_else(Vec::new, |before| decisions.since(before, DECISIONS));
             (decider.limits_in_use(now), decisions.newest(), new)
         });
@@ -138,7 +138,7 @@ impl Follower {
             }
             None => (None, Vec::new()),
         };
-        let changes = state.health.news_since(self.change);
+        let changes = state.figures.health.news_since(self.change);
         self.change = changes.last().map_or(self.change, |news| news.number);
 
         let mut texts: Vec<Bytes> = changes.iter().filter_map(transition).collect();

@@ -9,10 +9,10 @@ use crate::ops::document;
 
 /// The snapshot, 503 when failing.
 pub(super) fn page(state: &HttpState) -> Response {
-    let snapshot = state.health.snapshot(state.clock.now());
+    let snapshot = state.figures.health.snapshot(state.figures.clock.now());
     let status = match snapshot.state {
         HealthState::Healthy | HealthState::Degraded => StatusCode::OK,
         HealthState::Failing => StatusCode::SERVICE_UNAVAILABLE,
     };
-    json_page(status, &document::health(&state.identity, &state.facts(), &snapshot))
+    json_page(status, &document::health(&state.figures.identity, &state.facts(), &snapshot))
 }

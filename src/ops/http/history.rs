@@ -17,7 +17,7 @@ pub(super) async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Respo
         let ranges = Range::ALL.map(Range::as_str).join(", ");
         return (StatusCode::BAD_REQUEST, format!("range is one of {ranges}\n")).into_response();
     };
-    match state.history.document(state.clock, range).await {
+    match state.history.document(state.figures.clock, range).await {
         Ok(document) => ([(header::CONTENT_TYPE, "application/json")], document).into_response(),
         Err(why) => {
             let status = match why {

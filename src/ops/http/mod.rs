@@ -29,45 +29,23 @@ use tokio_util::sync::CancellationToken;
 use super::commands::Pauses;
 use super::document::Facts;
 use super::figures::Figures;
-use super::remembered::Remembered;
-use crate::bus::Bus;
-use crate::bus::wire::Identity;
-use crate::clock::Clock;
-use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::group::ServicesView;
-use crate::health::HealthMonitor;
 use crate::history::History;
-use crate::llm::ProvidersView;
-use crate::settings::InForce;
 use feed::Feed;
 use guard::Guard;
 
 /// All that the pages are made of.
 #[derive(Clone)]
 pub struct HttpState {
-    /// Who we are.
-    pub identity: Identity,
-    /// What is in force.
-    pub in_force: InForce,
-    /// What is remembered of answers.
-    pub contexts: ContextLog,
-    /// How we are.
-    pub health: HealthMonitor,
-    /// The link to the bus.
-    pub bus: Bus,
+    /// Whoever knows something of what runs, and what they are asked for at a scrape.
+    pub figures: Figures,
     /// Which rooms are paused.
     pub decider: DeciderHandle,
-    /// What the decider remembers.
-    pub remembered: Remembered,
     /// The rooms, by the names that people give them.
     pub rooms: Pauses,
-    /// What is known of the providers, and what they cost.
-    pub providers: ProvidersView,
     /// How we were.
     pub history: History,
-    /// When it is.
-    pub clock: Clock,
     /// Every service on the bus.
     pub services: ServicesView,
     /// Whether we have announced ourselves and beat.
@@ -78,8 +56,6 @@ pub struct HttpState {
     pub health_path: String,
     /// The path of the metrics, with its leading slash.
     pub metrics_path: String,
-    /// What they are.
-    pub figures: Figures,
     /// When there is one, every request must bear it.
     pub token: Option<SecretString>,
     /// Under which hosts, besides those that are loopback by name or address, we may be asked
@@ -89,7 +65,7 @@ pub struct HttpState {
 
 impl HttpState {
     fn facts(&self) -> Facts {
-        Facts::of(self.in_force.borrow().config(), self.contexts.len())
+        Facts::of(self.figures.in_force.borrow().config(), self.figures.contexts.len())
     }
 }
 

@@ -12,14 +12,14 @@ use crate::health::Snapshot;
 
 /// 503 only when a restart would help: the loops that do the work have stopped doing it.
 pub(super) async fn live(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
-    let snapshot = state.health.snapshot(state.clock.now());
+    let snapshot = state.figures.health.snapshot(state.figures.clock.now());
     let stalled = (!snapshot.stalled.is_empty()).then(|| format!("stalled: {}", snapshot.stalled));
     probe("livez", stalled.as_slice(), &snapshot, &uri)
 }
 
 /// 503 while nothing should be asked of us.
 pub(super) async fn ready(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
-    let snapshot = state.health.snapshot(state.clock.now());
+    let snapshot = state.figures.health.snapshot(state.figures.clock.now());
     let obstacles: Vec<String> = [
         (state.stopping.is_cancelled(), "stopping"),
         (!*state.ready.borrow(), "not announced yet"),

@@ -19,26 +19,26 @@ pub(super) async fn page(State(state): State<Arc<HttpState>>) -> Response {
 
 /// What is to be seen now.
 pub(super) async fn now(state: &HttpState) -> Value {
-    let limits = state.remembered.ask(|now, decider, _| decider.limits_in_use(now)).await;
+    let limits = state.figures.asking.ask(|now, decider, _| decider.limits_in_use(now)).await;
     document(state, limits)
 }
 
 /// The same, with the limits as the decider has told them.
 pub(super) fn document(state: &HttpState, limits: Option<Vec<InUse>>) -> Value {
-    let now = state.clock.now();
-    let config = state.in_force.borrow().shared_config().clone();
-    let mut providers = providers::list(now, &config, &state.providers);
+    let now = state.figures.clock.now();
+    let config = state.figures.in_force.borrow().shared_config().clone();
+    let mut providers = providers::list(now, &config, &state.figures.providers);
     status::document(&Seen {
-        identity: &state.identity,
+        identity: &state.figures.identity,
         config: &config,
         facts: &state.facts(),
-        snapshot: &state.health.snapshot(now),
-        round_trip: state.bus.round_trip(),
+        snapshot: &state.figures.health.snapshot(now),
+        round_trip: state.figures.bus.round_trip(),
         rooms: config.rooms.iter().map(|room| (room.clone(), state.decider.pause_of(room))).collect(),
         providers: providers["providers"].take(),
         services: state.services.rows(now),
         limits,
-        spend: state.providers.spend().limits_in_use(now),
+        spend: state.figures.providers.spend().limits_in_use(now),
         queued_messages: state.figures.queues.messages(),
         queued_lines: state.figures.queues.lines(),
     })

@@ -66,7 +66,7 @@ async fn a_decider_that_does_not_answer_costs_the_limits_and_hangs_nobody() {
     let (decider, _notes) = DeciderHandle::unanswered();
     let stalled = decider.clone();
     let server = server_with("127.0.0.1", |state| {
-        state.remembered = Remembered::new(stalled);
+        state.figures.asking = Remembered::new(stalled);
     })
     .await;
     let asked = Instant::now();

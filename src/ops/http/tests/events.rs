@@ -126,7 +126,7 @@ async fn only_so_many_listen_and_whoever_hangs_up_makes_room_for_another() {
 async fn nobody_is_asked_anything_while_nobody_listens() {
     let (decider, notes) = DeciderHandle::unanswered();
     let (mut state, _ready) = state();
-    state.remembered = Remembered::new(decider);
+    state.figures.asking = Remembered::new(decider);
     let feed = Feed::new(CancellationToken::new());
     let running = feed.clone().run(Arc::new(state));
     assert!(timeout(Duration::from_secs(3_600), running).await.is_err());

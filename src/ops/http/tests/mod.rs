@@ -13,26 +13,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{HttpState, serve};
-use crate::bus::link::LinkKeeper;
-use crate::bus::wire::Identity;
 use crate::chat::decide::Decider;
 use crate::chat::decisions::{Decisions, End, Entry};
 use crate::chat::rules::Rules;
 use crate::clock::{Clock, Moment};
 use crate::config::testing;
-use crate::context_log::ContextLog;
 use crate::decider::DeciderHandle;
 use crate::group::ServicesView;
 use crate::health::{Component, HealthMonitor, LinkHealth};
 use crate::history::History;
-use crate::llm::Router;
 use crate::names::{ProviderName, RoomName, Username};
 use crate::ops::commands::Pauses;
 use crate::ops::figures::testing::figures;
 use crate::ops::remembered::Remembered;
 use crate::outcome::Reason;
 use crate::settings::InForce;
-use crate::spend_book::SpendBook;
 
 mod api;
 mod connections;
@@ -67,12 +62,12 @@ async fn server() -> Server {
 async fn server_with(host: &str, change: impl FnOnce(&mut HttpState)) -> Server {
     let (mut state, ready) = state();
     change(&mut state);
-    let HttpState { health, clock, stopping, decider, .. } = state.clone();
+    let HttpState { figures, stopping, decider, .. } = state.clone();
     let listener = TcpListener::bind((host, 0)).await.expect("a port");
     let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().expect("its address").port()));
     let stop = CancellationToken::new();
     let task = tokio::spawn(serve(listener, state, stop.clone()));
-    Server { address, decider, health, clock, ready, stopping, stop, task }
+    Server { address, decider, health: figures.health, clock: figures.clock, ready, stopping, stop, task }
 }
 
 /// What the pages are made of: ready, with the link up.
@@ -86,31 +81,15 @@ fn state() -> (HttpState, watch::Sender<bool>) {
     let rules = in_force.borrow().clone();
     let config = rules.shared_config().clone();
     let decider = DeciderHandle::answering(clock, Decider::new(rules, clock.now(), 1), Decisions::default());
-    let (_, bus) = LinkKeeper::new(config.nats.clone(), "llm", clock, health.clone());
-    let spend = SpendBook::blank(&config, clock);
-    let identity = Identity {
-        service: "llm".to_owned(),
-        version: "1.2.3".to_owned(),
-        hostname: "vera".to_owned(),
-        instance_id: "7f9c24e8".to_owned(),
-        started: clock.now(),
-    };
+    let mut figures = figures(in_force, health, clock);
+    figures.asking = Remembered::new(decider.clone());
     let state = HttpState {
-        services: ServicesView::new(Arc::new(identity.clone())),
-        identity,
-        figures: figures(in_force.clone(), health.clone(), clock),
+        services: ServicesView::new(figures.identity.clone()),
+        figures,
         metrics_path: "/metrics".to_owned(),
-        in_force,
-        contexts: ContextLog::default(),
-        health: health.clone(),
         history: History::off(),
-        bus,
-        remembered: Remembered::new(decider.clone()),
         decider,
         rooms: Pauses::new(config.rooms.clone(), Path::new("/nowhere")),
-        // Only to be looked at: its reports are not ours.
-        providers: Router::new(&config, spend, HealthMonitor::new(clock.now(), [], []), clock).view(),
-        clock,
         ready: is_ready,
         stopping: CancellationToken::new(),
         health_path: "/health".to_owned(),
