@@ -97,6 +97,7 @@ pub struct Table {
 struct Instance {
     service: String,
     report: ServiceReport,
+    first_sign: Duration,
     latest_sign: Duration,
     latest_beat: Option<Duration>,
     has_stopped: bool,
@@ -114,7 +115,7 @@ impl Table {
         self.listening_since = is_up.then(|| self.listening_since.unwrap_or(now));
     }
 
-    /// Whether somebody who is there has no row. Who was left out gives another sign, if alive.
+    /// Whether somebody of whom we should tell has no row. Who was left out gives another sign, if alive.
     pub fn is_full(&self, now: Duration) -> bool {
         self.left_out.is_some_and(|left_out| now.saturating_sub(left_out) <= self.silent_after)
     }
@@ -174,12 +175,18 @@ impl Table {
                 let never_beat = instance.latest_beat.is_none();
                 (is_over || never_beat).then_some((!is_over, instance.latest_sign, at))
             });
-            let (.., oldest) = without_beat.min()?;
-            self.instances.remove(oldest);
+            let (is_there, _, oldest) = without_beat.min()?;
+            let gone = self.instances.remove(oldest);
+            let is_missed = self.standing(now, &gone) == Standing::Silent
+                && !self.instances.iter().any(|other| other.service == gone.service);
+            if is_there || is_missed {
+                self.left_out = Some(now);
+            }
         }
         self.instances.push(Instance {
             service: service.to_owned(),
             report: ServiceReport::default(),
+            first_sign: now,
             latest_sign: now,
             latest_beat: None,
             has_stopped: false,
@@ -203,16 +210,16 @@ impl Table {
         }
     }
 
-    /// Whether it has ended. Who never beats and says no goodbye, as when it crashes at each start, has ended
-    /// when a sign of the same service comes so much later that it must be from a start after it.
+    /// Whether it has ended. Who never beats and says no goodbye, as when it crashes at each start, is taken
+    /// for ended when another of the same service came so much later that it should be a start after it.
     fn is_over(&self, now: Duration, instance: &Instance) -> bool {
         let standing = self.standing(now, instance);
         let is_followed = || {
-            let gives_later_sign = |other: &Instance| {
-                let later = other.latest_sign.saturating_sub(instance.latest_sign);
+            let came_later = |other: &Instance| {
+                let later = other.first_sign.saturating_sub(instance.latest_sign);
                 later > self.silent_after && other.service == instance.service
             };
-            self.instances.iter().any(gives_later_sign)
+            self.instances.iter().any(came_later)
         };
         standing.has_ended() || (standing == Standing::Announced && is_followed())
     }

@@ -173,7 +173,7 @@ fn who_never_beat_makes_room_for_the_newest() {
     }
     table.hear(at(2), "newcomer", Sign::Beat, beat("a", "healthy"));
     let names: Vec<String> = table.rows(at(2)).into_iter().map(|row| row.service).collect();
-    assert_eq!((names.len(), table.is_full(at(2))), (MOST_INSTANCES, false));
+    assert_eq!((names.len(), table.is_full(at(2))), (MOST_INSTANCES, true), "and that is told");
     assert!(names.contains(&"steady".to_owned()) && names.contains(&"newcomer".to_owned()));
     assert!(names.contains(&"s599".to_owned()) && !names.contains(&"s0".to_owned()));
 }
@@ -191,6 +191,9 @@ fn a_service_that_crashes_at_each_start_is_one_row() {
     table.hear(at(1_000), "crashing", Sign::Startup, beat("9", "healthy"));
     table.hear(at(1_020), "crashing", Sign::Startup, beat("10", "healthy"));
     assert_eq!(of(&table, 1_020).len(), 2, "these may well be two");
+    table.hear(at(1_040), "crashing", Sign::Beat, beat("10", "healthy"));
+    table.hear(at(1_090), "crashing", Sign::Beat, beat("10", "healthy"));
+    assert_eq!(of(&table, 1_090).len(), 2, "a beat of the one says nothing of the other");
 }
 
 proptest! {
