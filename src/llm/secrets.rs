@@ -1,5 +1,7 @@
 //! What no provider may make us repeat: the keys and headers of all of them.
 
+use std::cmp::Reverse;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -21,7 +23,8 @@ const MOST_FORMER: usize = 256;
 pub struct Secrets {
     /// Keys, and headers that sign us in.
     keys: Vec<SecretString>,
-    /// Other headers. A title, say, may well be said in chat, but nothing of them goes into a log.
+    /// Other headers, also those that were in force before. A title, say, may well be said in chat, but nothing
+    /// of them goes into a log.
     others: Vec<SecretString>,
     /// Keys that were in force before: who was given them may still quote them.
     former: Vec<SecretString>,
@@ -44,13 +47,20 @@ impl Secrets {
         secrets
     }
 
-    /// These, and the keys of those that they follow.
+    /// These, and those that they follow.
     pub fn after(mut self, before: &Self) -> Self {
+        let is_one = |known: &[SecretString], secret: &SecretString| {
+            known.iter().any(|known| known.expose_secret() == secret.expose_secret())
+        };
         for key in before.keys.iter().chain(&before.former) {
-            let mut known = self.keys.iter().chain(&self.former);
-            let is_known = known.any(|known| known.expose_secret() == key.expose_secret());
+            let is_known = is_one(&self.keys, key) || is_one(&self.former, key);
             if !is_known && self.former.len() < MOST_FORMER {
                 self.former.push(key.clone());
+            }
+        }
+        for other in &before.others {
+            if !is_one(&self.others, other) && self.others.len() < MOST_FORMER {
+                self.others.push(other.clone());
             }
         }
         self
@@ -82,7 +92,10 @@ fn words(secret: &SecretString) -> Vec<SecretString> {
 }
 
 fn masked<'a>(body: &str, secrets: impl Iterator<Item = &'a SecretString>) -> String {
-    secrets.map(ExposeSecret::expose_secret).fold(body.to_owned(), |body, secret| {
+    let mut secrets: Vec<&str> = secrets.map(ExposeSecret::expose_secret).collect();
+    // A key may be a part of another.
+    secrets.sort_by_key(|secret| Reverse(secret.len()));
+    secrets.into_iter().fold(body.to_owned(), |body, secret| {
         if body.contains(secret) { body.replace(secret, MASK) } else { body }
     })
 }
@@ -146,6 +159,24 @@ mod tests {
         }
         assert_eq!(secrets.former.len(), MOST_FORMER);
         assert_eq!(secrets.without_keys("the-first-key, another-key-300-"), "the-first-key, ****");
+    }
+
+    #[test]
+    fn a_key_that_is_a_part_of_another_leaves_nothing_of_it() {
+        let of = |key: &str| Secrets::of(&[ProviderConfig { api_key: Some(key.into()), ..provider("a") }]);
+        let secrets = of("the-short-key").after(&of("the-short-key-extended"));
+        assert_eq!(secrets.without_keys("the-short-key-extended the-short-key"), "**** ****");
+    }
+
+    #[test]
+    fn headers_that_were_replaced_stay_out_of_logs() {
+        let of = |title: &str| {
+            let custom_headers = vec![("X-Title".to_owned(), title.into())];
+            Secrets::of(&[ProviderConfig { custom_headers, ..provider("a") }])
+        };
+        let secrets = of("Saturday").after(&of("Wednesday"));
+        assert_eq!(secrets.without_any("Saturday, Wednesday"), "****, ****");
+        assert_eq!(secrets.without_keys("Saturday, Wednesday"), "Saturday, Wednesday");
     }
 
     #[test]

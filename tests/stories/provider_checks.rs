@@ -104,7 +104,7 @@ async fn a_provider_is_back_without_a_message_that_pays_for_the_try() -> Result 
     world
         .daemon
         .log()
-        .wait_since(mark, "back", SOON, |line| line.text.contains("the provider is back"))
+        .wait_since(mark, "back", SOON, |line| line.text.contains("the provider lists its model"))
         .await?;
     let told = listed(&world, "first").await?;
     assert_eq!((&told["breaker"]["state"], &told["status"]), (&json!("closed"), &json!("failed")), "{told}");

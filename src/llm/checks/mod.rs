@@ -200,11 +200,11 @@ impl Checker {
         let state = &mut known.states[target.place];
         let before = state.check().map(|check| check.state);
         state.checked(Check { state: found, at: now.wall, latency, message: message.clone() });
-        let mut is_back = false;
+        let (mut is_back, mut is_on_trial) = (false, false);
         if probe {
             match proof {
                 Proof::Answers => is_back = state.breaker.succeeded(),
-                Proof::ShouldAnswer => is_back = state.breaker.close_on_trial(),
+                Proof::ShouldAnswer => is_on_trial = state.breaker.close_on_trial(),
                 Proof::Broken => {
                     state.breaker.failed(now.elapsed, true);
                 }
@@ -236,6 +236,9 @@ impl Checker {
         }
         if is_back {
             tracing::info!("the provider is back");
+        }
+        if is_on_trial {
+            tracing::info!("the provider lists its model: the next message is tried at it");
         }
     }
 }

@@ -118,7 +118,7 @@ impl Verdict {
             Err(failure) => match (failure.status, failure.kind) {
                 (Some(404 | 405 | 501), _) => Self::there(format!("it has no list of models: {failure}")),
                 (None, Kind::UnusableBody) => Self::there(format!("its list can't be read: {failure}")),
-                // Who does not know our key, or takes no connection, answers no call either.
+                // Who does not know our key, or with whom no connection lasts, answers no call either.
                 (Some(401), _) | (None, Kind::Connection) => Self::of_failure(failure, Proof::Broken),
                 // A list may be forbidden, overloaded or slow where calls are answered.
                 _ => Self::of_failure(failure, Proof::Nothing),
