@@ -238,6 +238,7 @@ impl LinkKeeper {
             if comes_up {
                 link.client = Some(client.clone());
                 link.connection += 1;
+                link.up_since = now.elapsed;
                 link.outage = link.lost_at.take().map(|lost_at| now.elapsed.saturating_sub(lost_at));
             }
         });

@@ -41,6 +41,8 @@ pub struct Link {
     client: Option<Client>,
     /// The latest answered echo on it.
     proof: Option<Proof>,
+    /// Since when the present connection, or the latest one, has been proven, since start.
+    pub up_since: Duration,
     /// How many connections have been proven so far: a change means "the link is back".
     pub connection: u64,
     /// When the link was lost, since start; none while it is up or has never been up.

@@ -176,9 +176,10 @@ impl Outbox {
         let may_speak = async {
             sleep(due.saturating_sub(tools.clock.now().elapsed)).await;
             robot.in_the_room().await;
-            tools.bus.up_after(0).await;
-            line.robot_there = Some(tools.clock.now().elapsed);
+            let found = tools.clock.now().elapsed;
             tools.bus.proven_since(due).await;
+            // A dead link is known to be one only after a while.
+            line.robot_there = Some(found.max(tools.bus.link().up_since));
         };
         timeout(stale_in, may_speak).await.is_ok()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kryten_llm::metrics::catalogue;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Daemon, Mark, Result};
+use kryten_testkit::{Behaviour, Daemon, Direction, Mark, Result};
 use serde_json::json;
 
 use super::reload::reload;
@@ -145,6 +145,26 @@ async fn what_a_slow_provider_takes_is_not_our_own_overhead() -> Result {
     let overhead = samples["llm_reply_overhead_seconds_sum"];
     assert!(provider > 0.9 && total > provider, "{provider} of {total}");
     assert!(overhead > 0.0 && overhead < total - provider + 1e-6, "{overhead} of {total}, {provider}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_dead_link_takes_before_anybody_knows_is_not_our_own_overhead() -> Result {
+    let spend = json!({ "spend": { "max_calls_per_day": 100 } });
+    let world = World::of(BINARY).config(spend).proxied().start().await?;
+    world.ask_and_hold("bob", "are you there?", "Yes, all the time.").await?;
+    world.proxy()?.freeze(Direction::Both);
+    world.provider().release();
+    world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
+    world.proxy()?.thaw();
+    world.robot.wait_for_say(Mark::START, SOON, |_| true).await?;
+    world.ledger().await?;
+    let samples = scrape(&world.daemon).await?;
+    let stage = |stage: &str| samples[&format!("llm_reply_stage_seconds_sum{{stage=\"{stage}\"}}")];
+    let (robot, overhead) = (stage("robot"), samples["llm_reply_overhead_seconds_sum"]);
+    assert!(robot > 1.0 && overhead < robot, "{robot}, {overhead}");
+    let spend = stage("spend");
+    assert!(spend > 0.0 && spend < overhead, "writing the call down is ours: {spend} of {overhead}");
     Ok(())
 }
 
