@@ -238,7 +238,7 @@ impl Service {
         for task in self.work {
             task.ended_before(overdue.clone()).await;
         }
-        // What became of them all is kept; a disk that hangs keeps nobody waiting.
+        // What became of them all is kept. A disk that hangs holds up neither the last beat nor the goodbye.
         self.stop_recording.cancel();
         let too_late = sleep(self.shutdown.left_of(self.deadline).min(LAST_WRITES)).shared();
         let kept = join_all(self.history.into_iter().map(|task| task.ended_before(too_late.clone())));

@@ -194,7 +194,8 @@ impl History {
     }
 }
 
-/// Whatever stands there and is no history is put aside, so no other file of ours or of anybody's can be named.
+/// Whatever stands there and is no history is put aside, so no other file of ours can be named, and hardly one
+/// of anybody else.
 fn history_file(s: &mut Section<'_>) -> PathBuf {
     let show = |name: &String| json!(name).to_string();
     let name = s.field("file", "history.db".to_owned(), show, |item| {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -113,8 +114,10 @@ impl Recorder {
     }
 
     fn hand_on(&mut self, entry: Entry) {
-        if self.entries.try_send(entry).is_err() {
-            self.lose(1, "it is written too slowly");
+        match self.entries.try_send(entry) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.lose(1, "it is written too slowly"),
+            Err(TrySendError::Closed(_)) => self.lose(1, "nobody writes it any more until the next start"),
         }
     }
 

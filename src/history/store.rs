@@ -22,6 +22,9 @@ const BUSY: Duration = Duration::from_secs(2);
 /// When the file is too large, so many times a twentieth of what is in it is forgotten at one write.
 const MOST_CUTS: usize = 40;
 
+/// In milliseconds.
+const DAY: i64 = 86_400_000;
+
 /// Something to be kept.
 #[derive(Debug, Clone)]
 pub enum Entry {
@@ -206,6 +209,9 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Er
         }
         Entry::Start(at) => {
             let at = at.wall.timestamp_millis();
+            // A clock that was ahead, by a time zone say, would have the last word for as long.
+            transaction
+                .execute("DELETE FROM providers WHERE at >= ?1 AND at < ?2", [at, at.saturating_add(DAY)])?;
             // Their numbers are below those of all that happens in the same millisecond.
             let sql = format!(
                 "INSERT OR REPLACE INTO providers SELECT ?1, -row_number() OVER (), provider, status, 'unknown'
@@ -244,11 +250,11 @@ fn forget_before(connection: &mut Connection, at: i64) -> Result<(), rusqlite::E
     }
     let at = at.saturating_mul(1_000);
     transaction.execute("DELETE FROM transitions WHERE at < ?1", [at])?;
-    // What a provider was all the time since then is not forgotten.
+    // What a provider was all the time since then is not forgotten, unless that is nothing.
     transaction.execute(
-        "DELETE FROM providers WHERE at < ?1 AND EXISTS (
+        "DELETE FROM providers WHERE at < ?1 AND (status = 'unknown' OR EXISTS (
             SELECT 1 FROM providers AS later WHERE later.provider = providers.provider AND later.at < ?1
-            AND (later.at, later.number) > (providers.at, providers.number))",
+            AND (later.at, later.number) > (providers.at, providers.number)))",
         [at],
     )?;
     transaction.commit()?;

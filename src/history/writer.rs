@@ -1,6 +1,6 @@
 //! The one task that writes the history's file.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::store::{Entry, Store, StoreError};
 use super::{Losses, WAITING};
@@ -20,6 +20,7 @@ use crate::seldom::Seldom;
 const KEPT_TO_TRY_AGAIN: usize = 1024;
 /// A write that has not returned for so long is told: the disk hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
+const HANGS: &str = "a write takes more than 10 s";
 
 /// The task that writes. See [`Writer::run`].
 #[derive(Debug)]
@@ -38,7 +39,8 @@ impl Writer {
         waiting: mpsc::Receiver<Entry>,
         losses: Arc<Losses>,
     ) -> Self {
-        let told = Told { clock, health, losses, warnings: Seldom::default() };
+        let path = store.path().to_owned();
+        let told = Told { clock, health, path, losses, warnings: Seldom::default(), hangs: false };
         Self { clock, store, waiting, told }
     }
 
@@ -47,12 +49,13 @@ impl Writer {
     pub async fn run(mut self) {
         let mut batch: Vec<Entry> = Vec::new();
         while self.waiting.recv_many(&mut batch, WAITING).await > 0 {
-            let (mut store, now) = (self.store, self.clock.now());
+            let (mut store, now, count) = (self.store, self.clock.now(), batch.len());
             let write = move || {
                 let result = store.write(now, &batch);
                 (store, batch, result)
             };
-            let Some((returned, written, result)) = self.told.end_of(spawn_blocking(write)).await else {
+            let Some((returned, written, result)) = self.told.end_of(spawn_blocking(write), count).await
+            else {
                 return;
             };
             (self.store, batch) = (returned, written);
@@ -60,7 +63,7 @@ impl Writer {
                 Ok(()) => batch.clear(),
                 Err(_) => _ = batch.drain(..batch.len().saturating_sub(KEPT_TO_TRY_AGAIN)),
             }
-            self.told.written(self.store.path(), result);
+            self.told.written(result);
         }
     }
 }
@@ -70,42 +73,55 @@ impl Writer {
 struct Told {
     clock: Clock,
     health: HealthMonitor,
+    path: PathBuf,
     losses: Arc<Losses>,
     /// Tells that the file can't be written.
     warnings: Seldom,
+    /// Whether the latest write took, or takes, so long that it counts as hanging.
+    hangs: bool,
 }
 
 impl Told {
-    /// Waits for a write to return, however long that takes: a file system that hangs holds up nobody else.
-    /// None when it panicked.
-    async fn end_of<T>(&self, mut write: JoinHandle<T>) -> Option<T> {
-        let ended = match timeout(HANGS_AFTER, &mut write).await {
+    /// Waits for a write of `count` entries to return, however long that takes: a file system that hangs holds
+    /// up nobody else. None when it panicked.
+    async fn end_of<T>(&mut self, mut write: JoinHandle<T>, count: usize) -> Option<T> {
+        let in_time = timeout(HANGS_AFTER, &mut write).await;
+        self.hangs = in_time.is_err();
+        let ended = match in_time {
             Ok(ended) => ended,
             Err(_) => {
-                let failure = format!("a write has not returned for {} s", HANGS_AFTER.as_secs());
-                warn!(failure, "the history is not kept; nothing else depends on it");
-                self.condition(Some(failure));
+                self.warn(HANGS);
+                self.condition(Some(HANGS.to_owned()));
                 write.await
             }
         };
         if ended.is_err() {
             self.losses.failures.fetch_add(1, Ordering::Relaxed);
-            warn!("writing the history panicked; this is a bug, please report it");
+            self.losses.lost.fetch_add(count as u64, Ordering::Relaxed);
+            error!("writing the history panicked; this is a bug, please report it");
             self.condition(Some("writing panicked; none is kept until the next start".to_owned()));
         }
         ended.ok()
     }
 
-    /// A write has returned.
-    fn written(&mut self, path: &Path, result: Result<(), StoreError>) {
-        let failure = result.err().map(|error| format!("the last write failed: {error}"));
-        if let Some(failure) = &failure {
-            self.losses.failures.fetch_add(1, Ordering::Relaxed);
-            if self.warnings.is_due(self.clock.now().elapsed) {
-                warn!(path = %path.display(), failure, "the history is not kept; nothing else depends on it");
+    /// A write has returned. One that took too long does not end what was told: the next one may.
+    fn written(&mut self, result: Result<(), StoreError>) {
+        let failure = match result {
+            Ok(()) => self.hangs.then(|| HANGS.to_owned()),
+            Err(error) => {
+                let failure = format!("the last write failed: {error}");
+                self.losses.failures.fetch_add(1, Ordering::Relaxed);
+                self.warn(&failure);
+                Some(failure)
             }
-        }
+        };
         self.condition(failure);
+    }
+
+    fn warn(&mut self, failure: &str) {
+        if self.warnings.is_due(self.clock.now().elapsed) {
+            warn!(path = %self.path.display(), failure, "the history is not kept; nothing else depends on it");
+        }
     }
 
     fn condition(&self, failure: Option<String>) {
@@ -122,39 +138,47 @@ mod tests {
     fn told() -> Told {
         let clock = Clock::start();
         let health = HealthMonitor::new(clock.now(), [], std::iter::empty::<Component>());
-        Told { clock, health, losses: Arc::default(), warnings: Seldom::default() }
+        let (path, warnings) = (PathBuf::new(), Seldom::default());
+        Told { clock, health, path, losses: Arc::default(), warnings, hangs: false }
     }
 
-    fn unhealthy(told: &Told) -> Option<String> {
-        let components = told.health.snapshot(told.clock.now()).components;
+    fn unhealthy(health: &HealthMonitor, clock: Clock) -> Option<String> {
+        let components = health.snapshot(clock.now()).components;
         components.into_iter().find(|known| known.component == Component::History)?.unhealthy
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_hangs_is_told_until_one_returns() {
+    async fn a_write_that_hangs_is_told_until_one_returns_in_time() {
         let mut told = told();
+        let (clock, health) = (told.clock, told.health.clone());
         let (returns, returned) = oneshot::channel();
         let write = tokio::spawn(async move { returned.await.ok() });
         let watch = async {
             tokio::time::sleep(HANGS_AFTER - Duration::from_millis(1)).await;
-            let before = unhealthy(&told);
+            let before = unhealthy(&health, clock);
             tokio::time::sleep(Duration::from_millis(2)).await;
-            let after = unhealthy(&told);
+            let after = unhealthy(&health, clock);
             returns.send("written").expect("it is waited for");
             (before, after)
         };
-        let (ended, watched) = tokio::join!(told.end_of(write), watch);
-        assert_eq!(watched, (None, Some("a write has not returned for 10 s".to_owned())));
+        let (ended, watched) = tokio::join!(told.end_of(write, 1), watch);
+        assert_eq!(watched, (None, Some(HANGS.to_owned())));
         assert_eq!(ended, Some(Some("written")));
-        told.written(Path::new("history.db"), Ok(()));
-        assert_eq!(unhealthy(&told), None);
+        told.written(Ok(()));
+        assert_eq!(unhealthy(&health, clock).as_deref(), Some(HANGS), "the next one may take as long");
+        assert_eq!(told.end_of(tokio::spawn(async {}), 1).await, Some(()));
+        told.written(Ok(()));
+        assert_eq!(unhealthy(&health, clock), None);
     }
 
     #[tokio::test]
-    async fn a_write_that_panics_is_told() {
-        let told = told();
+    async fn a_write_that_panics_is_told_and_counted() {
+        let mut told = told();
         let write = tokio::spawn(async { panic!("as a test") });
-        assert_eq!(told.end_of::<()>(write).await, None);
-        assert!(unhealthy(&told).is_some_and(|why| why.contains("panicked")), "{:?}", unhealthy(&told));
+        assert_eq!(told.end_of::<()>(write, 7).await, None);
+        let unhealthy = unhealthy(&told.health, told.clock);
+        assert!(unhealthy.as_ref().is_some_and(|why| why.contains("panicked")), "{unhealthy:?}");
+        let counted = [&told.losses.failures, &told.losses.lost].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(counted, [1, 7]);
     }
 }

@@ -180,6 +180,7 @@ pub const ALL: &[Metric] = &[
     gauge("llm_cost_today", &[], "What the providers cost today, by the configured prices."),
     // What is written and told.
     counter("llm_history_write_failures_total", &[], "Writes to the history that failed."),
+    counter("llm_history_lost_total", &[], "Minutes and changes that found no way into the history."),
     counter("llm_alerts_total", &["event"], "Alerts that began (alert) and ended (alert_end)."),
 ];
 

@@ -49,7 +49,7 @@ impl Trouble {
 /// `second`.
 pub fn write(file: &Path, end: DateTime<Utc>) -> Result {
     let mut entries: Vec<Entry> = (1..=MONTH).rev().filter_map(|ago| minute(end, ago)).collect();
-    // Half an hour after the beginning, because what is older than a month is soon forgotten.
+    // Half an hour after the beginning, so that it is within the month that is shown.
     let begin = |name| (MONTH - 30, provider(name, ProviderStatus::Unknown, ProviderStatus::Ok));
     let mut changes = vec![begin("first"), begin("second")];
     for (ago, lasts, trouble) in TROUBLE {

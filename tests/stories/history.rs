@@ -133,7 +133,7 @@ async fn a_disk_that_hangs_costs_the_history_and_nothing_else() -> Result {
     );
     let told = |health: &Value| {
         let message = health.pointer("/components/history/message").and_then(Value::as_str);
-        message == Some("a write has not returned for 10 s")
+        message == Some("a write takes more than 10 s")
     };
     world.wait_for_health(SOON, told).await?;
     world.ask("bob", "still there?").await?;

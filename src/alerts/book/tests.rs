@@ -16,13 +16,13 @@ fn change(from: State, to: State) -> Transition {
     Transition { from, to, reason: format!("why {}", to.as_str()), held: Duration::ZERO }
 }
 
-/// What is told within so many seconds when the state changes like this, beginning healthy, looked at each
-/// second; as "second: what".
 fn hold_for(seconds: u64) -> Hold {
     let hold = Duration::from_secs(seconds);
     Hold { worse: hold, better: hold }
 }
 
+/// What is told within so many seconds when the state changes like this, beginning healthy, looked at each
+/// second; as "second: what".
 fn told(hold: u64, changes: &[(u64, State)], seconds: u64) -> Vec<String> {
     let hold = hold_for(hold);
     let mut book = AlertBook::new(at(0), Healthy, "");
@@ -197,39 +197,48 @@ fn the_state_at_the_start_is_told_when_it_holds_and_has_none_before_it() {
     assert_eq!(book.due(at(1_000), hold), None, "a usual start is no alert");
 }
 
+/// Whether what is told fits what was told before and is still open, from the lesser to the worse.
+fn check(
+    book: &AlertBook,
+    told: Option<Alert>,
+    hold: Hold,
+    open: &mut Vec<State>,
+) -> Result<(), TestCaseError> {
+    let Some(alert) = told else { return Ok(()) };
+    prop_assert!(alert.held >= hold.worse);
+    match alert.event {
+        AlertEvent::Alert => {
+            prop_assert!(open.iter().all(|state| *state < alert.health), "no lesser, and none twice");
+            open.push(alert.health);
+        }
+        AlertEvent::AlertEnd => {
+            let ended = alert.previous.expect("an end names what has ended");
+            prop_assert_eq!(open.pop(), Some(ended));
+            prop_assert!(alert.health < ended);
+            // Both may have been left, told together.
+            open.retain(|state| book.is_open(*state));
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn alerts_and_ends_fit_together(
-        hold in 0_u64..20,
+        worse in 0_u64..20,
+        better in 0_u64..20,
         steps in proptest::collection::vec((0_u64..30, prop_oneof![Just(Healthy), Just(Degraded), Just(Failing)]), 0..40)
     ) {
-        let hold = hold_for(hold);
+        let hold = Hold { worse: Duration::from_secs(worse), better: Duration::from_secs(better) };
         let mut book = AlertBook::new(at(0), Healthy, "");
         let (mut now, mut open) = (0, Vec::new());
         for (wait, to) in steps {
             now += wait;
-            let mut alerts = Vec::new();
-            if to != book.state() {
-                alerts.extend(book.hear(at(now), &change(book.state(), to), hold));
-            }
-            alerts.extend(book.due(at(now), hold));
-            for alert in alerts {
-                prop_assert!(alert.held >= hold.worse);
-                match alert.event {
-                    AlertEvent::Alert => {
-                        prop_assert!(open.iter().all(|state| *state < alert.health), "no lesser, and none twice");
-                        open.push(alert.health);
-                    }
-                    AlertEvent::AlertEnd => {
-                        let ended = alert.previous.expect("an end names what has ended");
-                        prop_assert_eq!(open.last(), Some(&ended));
-                        prop_assert!(alert.health < ended);
-                        open.pop();
-                        // Both may have been left, told together.
-                        open.retain(|state| book.is_open(*state));
-                    }
-                }
-            }
+            let change = (to != book.state()).then(|| change(book.state(), to));
+            let heard = change.and_then(|change| book.hear(at(now), &change, hold));
+            check(&book, heard, hold, &mut open)?;
+            let due = book.due(at(now), hold);
+            check(&book, due, hold, &mut open)?;
         }
         // What is left alone long enough is over.
         let last = at(now + 1_000);

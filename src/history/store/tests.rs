@@ -193,6 +193,8 @@ fn how_a_provider_has_been_all_the_time_is_not_forgotten() {
         provider_change(2, BEGIN, "a", ProviderStatus::Ok),
         provider_change(3, BEGIN + DAY, "b", ProviderStatus::Failed),
         provider_change(4, BEGIN + 40 * DAY, "b", ProviderStatus::Ok),
+        provider_change(5, BEGIN + 2 * DAY, "gone", ProviderStatus::Ok),
+        provider_change(6, BEGIN + 3 * DAY, "gone", ProviderStatus::Unknown),
     ];
     let begin = BEGIN + 60 * DAY;
     store.write(at(begin), &changes).expect("written");
@@ -247,6 +249,7 @@ fn at_a_start_nothing_is_known_of_the_providers() {
         provider_change(4, BEGIN + 2, "b", Failed),
         provider_change(5, BEGIN + 3, "c", Unknown),
         provider_change(6, BEGIN + 9 * DAY, "ahead", good),
+        provider_change(7, BEGIN + 3_600, "b", good),
     ];
     store.write(at(BEGIN), &before).expect("written");
     let start = [Entry::Start(at(BEGIN + 60)), provider_change(1, BEGIN + 60, "a", good)];

@@ -102,6 +102,7 @@ impl Figures {
         self.tell_queues(&moment);
         moment.count("llm_context_log_size", self.contexts.len());
         moment.counter("llm_history_write_failures_total", &[], history.write_failures());
+        moment.counter("llm_history_lost_total", &[], history.lost());
         self.metrics.render(&moment)
     }
 
