@@ -268,6 +268,12 @@ async fn more_replies_at_once_than_allowed_are_overload_and_counted() -> Result 
     world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["overload"] == 7).await?;
     assert_eq!(world.daemon.health().await?["ledger"]["in_flight"], 3);
     assert_eq!(world.daemon.health().await?["errors_count"], 0, "a limit is no error");
+    let mut held = 0;
+    let all_held = |_: &_| {
+        held += 1;
+        held == 3
+    };
+    world.provider().wait_for_request(Mark::START, SOON, all_held).await?;
     world.provider().release();
     let ledger = world.ledger().await?;
     assert_eq!((&ledger["fired"], &ledger["sent"]), (&json!(10), &json!(3)));
