@@ -28,7 +28,7 @@ pub struct Writer {
     clock: Clock,
     store: Store,
     waiting: mpsc::Receiver<Entry>,
-    told: Told,
+    teller: Teller,
 }
 
 impl Writer {
@@ -40,8 +40,8 @@ impl Writer {
         losses: Arc<Losses>,
     ) -> Self {
         let path = store.path().to_owned();
-        let told = Told { clock, health, path, losses, warnings: Seldom::default(), hangs: false };
-        Self { clock, store, waiting, told }
+        let teller = Teller { clock, health, path, losses, warnings: Seldom::default(), hangs: false };
+        Self { clock, store, waiting, teller }
     }
 
     /// Writes until the recorder is gone and all is written. The file is not opened before there is something
@@ -54,7 +54,7 @@ impl Writer {
                 let result = store.write(now, &batch);
                 (store, batch, result)
             };
-            let Some((returned, written, result)) = self.told.end_of(spawn_blocking(write), count).await
+            let Some((returned, written, result)) = self.teller.end_of(spawn_blocking(write), count).await
             else {
                 return;
             };
@@ -63,14 +63,14 @@ impl Writer {
                 Ok(()) => batch.clear(),
                 Err(_) => _ = batch.drain(..batch.len().saturating_sub(KEPT_TO_TRY_AGAIN)),
             }
-            self.told.written(result);
+            self.teller.written(result);
         }
     }
 }
 
 /// Tells health and the log how writing goes.
 #[derive(Debug)]
-struct Told {
+struct Teller {
     clock: Clock,
     health: HealthMonitor,
     path: PathBuf,
@@ -81,7 +81,7 @@ struct Told {
     hangs: bool,
 }
 
-impl Told {
+impl Teller {
     /// Waits for a write of `count` entries to return, however long that takes: a file system that hangs holds
     /// up nobody else. None when it panicked.
     async fn end_of<T>(&mut self, mut write: JoinHandle<T>, count: usize) -> Option<T> {
@@ -135,11 +135,11 @@ mod tests {
 
     use super::*;
 
-    fn told() -> Told {
+    fn teller() -> Teller {
         let clock = Clock::start();
         let health = HealthMonitor::new(clock.now(), [], std::iter::empty::<Component>());
         let (path, warnings) = (PathBuf::new(), Seldom::default());
-        Told { clock, health, path, losses: Arc::default(), warnings, hangs: false }
+        Teller { clock, health, path, losses: Arc::default(), warnings, hangs: false }
     }
 
     fn unhealthy(health: &HealthMonitor, clock: Clock) -> Option<String> {
@@ -149,8 +149,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_hangs_is_told_until_one_returns_in_time() {
-        let mut told = told();
-        let (clock, health) = (told.clock, told.health.clone());
+        let mut teller = teller();
+        let (clock, health) = (teller.clock, teller.health.clone());
         let (returns, returned) = oneshot::channel();
         let write = tokio::spawn(async move { returned.await.ok() });
         let watch = async {
@@ -161,24 +161,25 @@ mod tests {
             returns.send("written").expect("it is waited for");
             (before, after)
         };
-        let (ended, watched) = tokio::join!(told.end_of(write, 1), watch);
+        let (ended, watched) = tokio::join!(teller.end_of(write, 1), watch);
         assert_eq!(watched, (None, Some(HANGS.to_owned())));
         assert_eq!(ended, Some(Some("written")));
-        told.written(Ok(()));
+        teller.written(Ok(()));
         assert_eq!(unhealthy(&health, clock).as_deref(), Some(HANGS), "the next one may take as long");
-        assert_eq!(told.end_of(tokio::spawn(async {}), 1).await, Some(()));
-        told.written(Ok(()));
+        assert_eq!(teller.end_of(tokio::spawn(async {}), 1).await, Some(()));
+        teller.written(Ok(()));
         assert_eq!(unhealthy(&health, clock), None);
     }
 
     #[tokio::test]
     async fn a_write_that_panics_is_told_and_counted() {
-        let mut told = told();
+        let mut teller = teller();
         let write = tokio::spawn(async { panic!("as a test") });
-        assert_eq!(told.end_of::<()>(write, 7).await, None);
-        let unhealthy = unhealthy(&told.health, told.clock);
+        assert_eq!(teller.end_of::<()>(write, 7).await, None);
+        let unhealthy = unhealthy(&teller.health, teller.clock);
         assert!(unhealthy.as_ref().is_some_and(|why| why.contains("panicked")), "{unhealthy:?}");
-        let counted = [&told.losses.failures, &told.losses.lost].map(|count| count.load(Ordering::Relaxed));
+        let counted =
+            [&teller.losses.failures, &teller.losses.lost].map(|count| count.load(Ordering::Relaxed));
         assert_eq!(counted, [1, 7]);
     }
 }
