@@ -96,6 +96,25 @@ impl Timings {
 }
 
 #[cfg(test)]
+impl Timings {
+    /// Of a reply of one line, each of its stages another time.
+    pub fn example() -> Self {
+        let ms = Duration::from_millis;
+        let mut waits = Waits::since(ms(1_711));
+        waits.gap(ms(2_000));
+        waits.robot(ms(2_004), ms(2_020));
+        Self {
+            read: ms(1_000),
+            decided: ms(1_001),
+            prompted: ms(1_003),
+            answered: ms(1_708),
+            reserving: ms(5),
+            waits,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -137,17 +156,7 @@ mod tests {
 
     #[test]
     fn overhead_is_the_total_less_provider_gaps_and_robot() {
-        let mut waits = Waits::since(ms(1_711));
-        waits.gap(ms(2_000));
-        waits.robot(ms(2_004), ms(2_020));
-        let timings = Timings {
-            read: ms(1_000),
-            decided: ms(1_001),
-            prompted: ms(1_003),
-            answered: ms(1_708),
-            reserving: ms(5),
-            waits,
-        };
+        let timings = Timings::example();
         let expected = [
             ("queue", 1),
             ("prompt", 2),

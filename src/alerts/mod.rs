@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::bus::wire::{Alert, AlertEvent, Identity};
 use crate::bus::{Bus, subjects};
 use crate::clock::{Clock, Moment};
-use crate::health::{Change, HealthMonitor, Transition};
+use crate::health::{Change, HealthMonitor, Transition, missed};
 use crate::settings::InForce;
 use book::{AlertBook, Hold};
 use webhook::Webhook;
@@ -91,7 +91,7 @@ impl Alerts {
         let now = self.parts.clock.now();
         let hold = self.hold();
         let news = self.parts.health.news_since(self.heard);
-        let has_gap = news.first().is_some_and(|first| first.number > self.heard + 1);
+        let has_gap = missed(&news, self.heard) > 0;
         for news in news {
             self.heard = news.number;
             if let Change::State(transition) = &news.change {

@@ -21,7 +21,7 @@ pub use books::Transition;
 pub use component::{Component, ComponentSet, cut};
 pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts, TokenCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
-pub use news::{Change, News};
+pub use news::{Change, News, missed};
 pub use progress::Progress;
 pub use snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 pub use state::{ProviderStatus, State};

@@ -59,6 +59,11 @@ impl LatestNews {
     }
 }
 
+/// How many a reader has missed that has seen those up to a number and now gets these.
+pub fn missed(news: &[News], seen: u64) -> u64 {
+    news.first().map_or(0, |first| first.number.saturating_sub(seen.saturating_add(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::at;

@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_secs(600);
 /// history. So nothing is forgotten for its age in the first hour of a run, nor in an hour after a jump.
 const STEADY_FOR: Duration = Duration::from_secs(3_600);
 /// A wall clock that gets ahead by more than that, or falls behind, has jumped, in seconds.
-const JUMP: i64 = 60;
+const JUMP: u64 = 60;
 
 /// Decides when what is too old is forgotten.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Pruning {
         let wall = now.wall.timestamp();
         let at_start = wall.saturating_sub(i64::try_from(now.elapsed.as_secs()).unwrap_or(i64::MAX));
         let steady_since = match &self.clock {
-            Some(clock) if clock.at_start.abs_diff(at_start) <= JUMP.unsigned_abs() => clock.steady_since,
+            Some(clock) if clock.at_start.abs_diff(at_start) <= JUMP => clock.steady_since,
             _ => now.elapsed,
         };
         self.clock = Some(WallClock { at_start, steady_since });

@@ -15,7 +15,7 @@ use super::book::MinuteBook;
 use super::minute::Figures;
 use super::store::Entry;
 use crate::clock::{Clock, Moment};
-use crate::health::HealthMonitor;
+use crate::health::{HealthMonitor, missed};
 use crate::seldom::Seldom;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ impl Recorder {
         let news = self.health.news_since(self.news);
         let (reply_times, replies) = self.health.reply_times_since(self.replies);
         // Health keeps only so many.
-        let missed = news.first().map_or(0, |first| first.number.saturating_sub(self.news + 1));
+        let missed = missed(&news, self.news);
         if missed > 0 {
             self.lose(missed, "more happened at once than is kept");
         }

@@ -25,7 +25,6 @@ const HANGS: &str = "a write takes more than 10 s";
 /// The task that writes. See [`Writer::run`].
 #[derive(Debug)]
 pub struct Writer {
-    clock: Clock,
     store: Store,
     waiting: mpsc::Receiver<Entry>,
     teller: Teller,
@@ -41,7 +40,7 @@ impl Writer {
     ) -> Self {
         let path = store.path().to_owned();
         let teller = Teller { clock, health, path, losses, warnings: Seldom::default(), hangs: false };
-        Self { clock, store, waiting, teller }
+        Self { store, waiting, teller }
     }
 
     /// Writes until the recorder is gone and all is written. The file is not opened before there is something
@@ -49,7 +48,7 @@ impl Writer {
     pub async fn run(mut self) {
         let mut batch: Vec<Entry> = Vec::new();
         while self.waiting.recv_many(&mut batch, WAITING).await > 0 {
-            let (mut store, now, count) = (self.store, self.clock.now(), batch.len());
+            let (mut store, now, count) = (self.store, self.teller.clock.now(), batch.len());
             let write = move || {
                 let result = store.write(now, &batch);
                 (store, batch, result)

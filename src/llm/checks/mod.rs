@@ -200,17 +200,19 @@ impl Checker {
         let state = &mut known.states[target.place];
         let before = state.check().map(|check| check.state);
         state.checked(Check { state: found, at: now.wall, latency, message: message.clone() });
-        let (mut is_back, mut is_on_trial) = (false, false);
-        if probe {
-            match proof {
-                Proof::Answers => is_back = state.breaker.succeeded(),
-                Proof::ShouldAnswer => is_on_trial = state.breaker.close_on_trial(),
-                Proof::Broken => {
-                    state.breaker.failed(now.elapsed, true);
-                }
-                Proof::Nothing => {}
+        let closed = match proof {
+            _ if !probe => None,
+            Proof::Answers => state.breaker.succeeded().then_some("the provider is back"),
+            Proof::ShouldAnswer => {
+                let lists = "the provider lists its model: the next message is tried at it";
+                state.breaker.close_on_trial().then_some(lists)
             }
-        }
+            Proof::Broken => {
+                state.breaker.failed(now.elapsed, true);
+                None
+            }
+            Proof::Nothing => None,
+        };
         if probe && known.in_force.contains(&target.place) {
             self.health.providers_usable(now, known.usable());
         }
@@ -234,11 +236,8 @@ impl Checker {
             }
             _ => tracing::debug!(message, "the provider was checked"),
         }
-        if is_back {
-            tracing::info!("the provider is back");
-        }
-        if is_on_trial {
-            tracing::info!("the provider lists its model: the next message is tried at it");
+        if let Some(closed) = closed {
+            tracing::info!("{closed}");
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::llm::{Answer, Tokens};
 use crate::metrics::catalogue::{self, Kind};
 use crate::names::ProviderName;
 use crate::outcome::{Reason, ReplyOutcome};
-use crate::timings::{Timings, Waits};
+use crate::timings::Timings;
 
 /// A service that does nothing, and who tells it what is in force.
 struct Still {
@@ -275,19 +275,7 @@ async fn what_happens_is_counted_where_it_happens() {
 #[tokio::test]
 async fn the_stages_of_a_reply_and_what_was_our_own_are_told() {
     let still = still(json!({}));
-    let ms = Duration::from_millis;
-    let mut waits = Waits::since(ms(1_711));
-    waits.gap(ms(2_000));
-    waits.robot(ms(2_004), ms(2_020));
-    let timings = Timings {
-        read: ms(1_000),
-        decided: ms(1_001),
-        prompted: ms(1_003),
-        answered: ms(1_708),
-        reserving: ms(5),
-        waits,
-    };
-    still.figures.metrics.replied(&timings);
+    still.figures.metrics.replied(&Timings::example());
     let samples = scrape(&still).await;
     let near = |sample: &str, seconds: f64| {
         assert!((samples[sample] - seconds).abs() < 1e-9, "{sample}: {}", samples[sample]);
