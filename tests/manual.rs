@@ -60,6 +60,7 @@ async fn a_scenario_that_does_not_show_what_it_says_fails() {
 /// Runs a scenario's blocks in one shell.
 async fn run(scenario: &Scenario) -> Result {
     let folder = TempDir::with_prefix("kryten-manual-").context("making a folder for the scenario")?;
+    let port = ports::free()?;
     let mut script = "exec 2>&1\nsource scripts/manual.sh\n".to_owned();
     for block in &scenario.blocks {
         script.push_str(&format!("echo '{BLOCK}'\n{}\n", block.commands));
@@ -69,7 +70,7 @@ async fn run(scenario: &Scenario) -> Result {
         .args(["--noprofile", "--norc", "-c", &script])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("KRYTEN_BIN", programs()?)
-        .env("NATS_PORT", ports::free()?.to_string())
+        .env("NATS_PORT", port.to_string())
         .env("TMPDIR", folder.path());
     let shell = Process::start(shell)?;
     shell.wait_exit(PATIENCE).await.inspect_err(|_| end_what_is_left(folder.path()))?;

@@ -58,7 +58,7 @@ async fn nats_server() -> Result<(Process, String)> {
     let binary = std::env::var_os("NATS_SERVER").ok_or_else(|| {
         Error::new("NATS_SERVER does not say where nats-server is: start this with 'make run'")
     })?;
-    let port = if is_free(NATS_PORT) { NATS_PORT } else { ports::free()? };
+    let port = if is_free(NATS_PORT) { NATS_PORT } else { ports::free()?.number() };
     let mut command = Command::new(binary);
     command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
     let process = Process::start(command)?;

@@ -38,7 +38,8 @@ async fn changes_show_without_a_reload() -> Result {
 #[tokio::test]
 async fn while_the_daemon_is_away_the_page_says_so_and_it_comes_back_by_itself() -> Result {
     let Some(browser) = browser("the dashboard of a daemon that restarts") else { return Ok(()) };
-    let metrics = json!({ "metrics": { "port": ports::free()? } });
+    let port = ports::free()?;
+    let metrics = json!({ "metrics": { "port": port.number() } });
     let mut world = World::of(BINARY).config(metrics).start().await?;
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;

@@ -74,7 +74,8 @@ const A_WHILE: &str = "return (async () => {
 async fn a_token_that_was_refused_is_not_sent_again() -> Result {
     let Some(browser) = browser("a token that is not the daemon's any more") else { return Ok(()) };
     let with = |token: &str| json!({ "metrics": { "token": token } });
-    let metrics = json!({ "metrics": { "port": ports::free()? } });
+    let port = ports::free()?;
+    let metrics = json!({ "metrics": { "port": port.number() } });
     let mut world = World::of(BINARY).config(metrics).config(with("the-first")).start().await?;
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;
@@ -118,7 +119,8 @@ const HOLD_BACK: &str = "const [later, fetch] = [window.setTimeout, window.fetch
 async fn a_page_too_many_says_so_whatever_it_knew_and_gets_its_turn() -> Result {
     const TOO_MANY: &str = "Too many pages follow the daemon already";
     let Some(browser) = browser("a page too many") else { return Ok(()) };
-    let metrics = json!({ "metrics": { "port": ports::free()? } });
+    let port = ports::free()?;
+    let metrics = json!({ "metrics": { "port": port.number() } });
     let mut world = World::of(BINARY).config(metrics).start().await?;
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;

@@ -121,7 +121,8 @@ async fn what_comes_and_goes_is_told_by_nobody() -> Result {
 
 #[tokio::test]
 async fn a_webhook_that_is_down_harms_nobody_and_its_address_is_in_no_log() -> Result {
-    let url = format!("http://127.0.0.1:{}/planted-in-the-url", ports::free()?);
+    let nobody = ports::free()?;
+    let url = format!("http://127.0.0.1:{nobody}/planted-in-the-url");
     let config = json!({"log_level": "DEBUG", "alerts": {"hold_seconds": 0.5, "webhook_url": url}});
     let world = World::of(BINARY).robot(Manner::Absent).config(config).start_at_once().await?;
     world.recorder.wait_for(ALERTS, SOON, |one| one.text("/event") == "alert").await?;

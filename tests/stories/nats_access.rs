@@ -94,7 +94,8 @@ async fn user_and_password_are_taken_from_the_file_the_url_or_a_file_of_their_ow
 #[tokio::test]
 async fn a_server_that_is_dead_is_passed_over() -> Result {
     let mut world = World::of(BINARY).start().await?;
-    let servers = json!([format!("nats://127.0.0.1:{}", ports::free()?), world.server.url()]);
+    let nobody = ports::free()?;
+    let servers = json!([format!("nats://127.0.0.1:{nobody}"), world.server.url()]);
     // Which one is tried first is drawn anew each time.
     for _ in 0..4 {
         restarts_and_answers(&mut world, json!({ "servers": servers, "max_reconnect_attempts": 1 })).await?;

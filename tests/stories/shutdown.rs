@@ -257,7 +257,8 @@ async fn req_007_a_sigterm_before_nats_is_up_hopes_for_two_seconds_and_is_no_fai
     let provider = Provider::start().await?;
     let server = kryten_testkit::nats::Server::start().await?;
     let mut config = config::base(&server, &[Room::new("cytu.be", "Lounge")], &[provider]);
-    config["nats"] = json!({ "servers": [format!("nats://127.0.0.1:{}", ports::free()?)] });
+    let nobody = ports::free()?;
+    config["nats"] = json!({ "servers": [format!("nats://127.0.0.1:{nobody}")] });
     let daemon = Launch::new(BINARY).start(&config)?;
     daemon.wait_for_log(Mark::START, SOON, |line| line.contains("no connection to NATS")).await?;
     assert_eq!(daemon.get("/readyz").await?.0, 503);

@@ -160,12 +160,9 @@ async fn without_nats_it_says_why_and_ends_with_the_services_codes() -> Result {
         .server(Settings { auth: Auth::UserPassword, ..Settings::default() })
         .start()
         .await?;
+    let nobody = ports::free()?;
     for (change, code, words) in [
-        (
-            json!({"nats": {"servers": [format!("127.0.0.1:{}", ports::free()?)]}}),
-            69,
-            "NATS can't be reached",
-        ),
+        (json!({"nats": {"servers": [format!("127.0.0.1:{nobody}")]}}), 69, "NATS can't be reached"),
         (json!({"nats": {"password": "wrong"}}), 77, "NATS refused the credentials"),
         (json!({"handler_timeout": 0}), 78, "handler_timeout"),
     ] {

@@ -1,7 +1,7 @@
 //! A TCP proxy that can freeze, cut, delay and refuse what passes through it.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::error::{Context, Error, Result, within};
-use crate::ports;
+use crate::ports::{self, Port};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many chunks may be under way in one direction of a slow connection.
@@ -72,7 +72,7 @@ struct Progress {
 /// The proxy. Dropping it closes its port and its connections.
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    port: Port,
     controls: watch::Sender<Controls>,
     progress: watch::Receiver<Progress>,
     _task: JoinSet<()>,
@@ -82,25 +82,19 @@ impl Proxy {
     /// A proxy in front of `target`, on a port of its own that stays the same.
     pub async fn start(target: SocketAddr) -> Result<Proxy> {
         let what = "starting a proxy";
-        let mut listener = Err(io::Error::from(io::ErrorKind::AddrInUse));
-        for _ in 0..5 {
-            listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports::free()?)).await;
-            if listener.is_ok() {
-                break;
-            }
-        }
-        let listener = listener.context(what)?;
-        let address = listener.local_addr().context(what)?;
+        let port = ports::free()?;
+        let address = port.address();
+        let listener = TcpListener::bind(address).await.context(what)?;
         let (controls, controlled) = watch::channel(Controls::default());
         let (progress_made, progress) = watch::channel(Progress::default());
         let mut task = JoinSet::new();
         task.spawn(serve(listener, address, target, controlled, progress_made));
-        Ok(Proxy { address, controls, progress, _task: task })
+        Ok(Proxy { port, controls, progress, _task: task })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Stops moving bytes: both ends see a stall, not an end, and what they send piles up in front

@@ -6,7 +6,7 @@ mod operator;
 mod settings;
 mod tls;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -21,19 +21,17 @@ pub use settings::{Auth, NKEY_SEED, Settings, TOKEN, USER};
 use settings::{LISTENER, NEIGHBOUR};
 
 use crate::error::{Context, Error, Result, within};
-use crate::ports;
+use crate::ports::{self, Port};
 use crate::process::{Exit, Process};
 
 /// How long anything that the server itself does may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A port can be taken between its choice and the server's start.
-const PORTS_TRIED: usize = 5;
 
 /// A nats-server. Dropping it kills it and removes its folder.
 #[derive(Debug)]
 pub struct Server {
     settings: Settings,
-    port: u16,
+    port: Port,
     // The process goes before its folder does.
     process: Process,
     folder: TempDir,
@@ -57,22 +55,14 @@ impl Server {
         if settings.auth == Auth::Creds {
             operator::write_operator(folder.path())?;
         }
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            let port = ports::free()?;
-            match run(&settings, port, folder.path()).await {
-                Ok(process) => return Ok(Server { settings, port, process, folder }),
-                Err(error) if tried < PORTS_TRIED && error.to_string().contains("address already in use") => {
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let port = ports::free()?;
+        let process = run(&settings, &port, folder.path()).await?;
+        Ok(Server { settings, port, process, folder })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.port.address()
     }
 
     /// Its URL for clients.
@@ -171,7 +161,7 @@ impl Server {
     /// first when it runs.
     pub async fn restart(&mut self) -> Result {
         self.process.kill();
-        self.process = run(&self.settings, self.port, self.folder.path()).await?;
+        self.process = run(&self.settings, &self.port, self.folder.path()).await?;
         Ok(())
     }
 
@@ -183,7 +173,7 @@ impl Server {
     /// Changes the settings of a running server (SIGHUP): passwords, denied subjects.
     pub async fn reload(&mut self, change: impl FnOnce(&mut Settings)) -> Result {
         change(&mut self.settings);
-        write_file(&self.settings, self.port, self.folder.path())?;
+        write_file(&self.settings, &self.port, self.folder.path())?;
         self.signal_and_wait(Signal::SIGHUP, "Reloaded server configuration").await
     }
 
@@ -195,7 +185,7 @@ impl Server {
     }
 }
 
-fn write_file(settings: &Settings, port: u16, folder: &Path) -> Result<PathBuf> {
+fn write_file(settings: &Settings, port: &Port, folder: &Path) -> Result<PathBuf> {
     let path = folder.join("nats.conf");
     let what = "writing nats-server's configuration";
     std::fs::write(&path, settings.file(port, folder)).context(what)?;
@@ -203,7 +193,7 @@ fn write_file(settings: &Settings, port: u16, folder: &Path) -> Result<PathBuf> 
     Ok(path)
 }
 
-async fn run(settings: &Settings, port: u16, folder: &Path) -> Result<Process> {
+async fn run(settings: &Settings, port: &Port, folder: &Path) -> Result<Process> {
     let mut command = Command::new(binary::nats_server().await?);
     command.arg("--config").arg(write_file(settings, port, folder)?).current_dir(folder);
     let process = Process::start(command)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::operator::CONFIGURATION;
+use crate::ports::Port;
 
 /// The account with all rights that the kit's own clients use.
 pub(super) const NEIGHBOUR: (&str, &str) = ("neighbour", "neighbour-password");
@@ -73,7 +74,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The configuration file. Its values are JSON, which nats-server reads as well as its own form.
-    pub(super) fn file(&self, port: u16, folder: &Path) -> String {
+    pub(super) fn file(&self, port: &Port, folder: &Path) -> String {
         let mut file = json!({
             "listen": format!("127.0.0.1:{port}"),
             "max_payload": self.max_payload,
