@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::super::feed::{Feed, LISTENERS};
 use super::*;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Somebody who listens.
 struct Listener(BufReader<TcpStream>);
