@@ -14,6 +14,7 @@ mod fields;
 mod fixed;
 mod legacy;
 mod load;
+mod metrics;
 mod nats;
 mod operations;
 mod pattern;
@@ -44,6 +45,7 @@ pub use chat_limits::{LoopGuard, MessageWindow, RateLimits, SpamDetection, Spend
 pub use context::Context;
 pub use fixed::{is_at, is_fixed};
 pub use load::{Environment, LoadError, Written, load, load_file, of_process, read_changed};
+pub use metrics::MetricsConfig;
 pub use nats::NatsConfig;
 pub use operations::{
     Alerts, Commands, History, Limits, LogFormat, LogLevel, Logging, OutboxConfig, Testing, UnknownLogLevel,
@@ -55,7 +57,7 @@ pub use provider_order::{CircuitBreaker, RetryStrategy};
 pub use providers::{HealthCheck, HealthCheckKind, MaxTokensField, Price, ProviderConfig, ProviderKind};
 pub use reference::reference;
 pub use schema::schema;
-pub use service::{GroupRestart, MetricsConfig, ServiceMetadata};
+pub use service::{GroupRestart, ServiceMetadata};
 pub use triggers::Trigger;
 
 use crate::names::{ProviderName, RoomName, Username};

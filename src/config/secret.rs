@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::reader::{Fault, Item, Reader};
 use super::regular_file;
@@ -17,6 +17,13 @@ pub(super) const MASK: &str = "****";
 
 const READABLE: &str = "a secret that can be read";
 const MEND: &str = "mend it, or remove it";
+
+/// What a bearer token may be.
+const BEARABLE: &str = "visible ASCII characters without spaces";
+
+fn is_bearable(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
 /// What became of a secret.
 pub(super) enum Secret {
@@ -34,6 +41,15 @@ impl<'a> Section<'a> {
     /// A secret that stands at `key`, or in the file that `file_key` names.
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str) -> Secret {
         let inline = self.masked(key, Item::text);
+        self.inline_or_of_file(key, inline, file_key)
+    }
+
+    fn inline_or_of_file(
+        &mut self,
+        key: &'static str,
+        inline: Option<(String, Option<String>)>,
+        file_key: &'static str,
+    ) -> Secret {
         let unset = inline.as_ref().and_then(|(_, unset)| unset.clone());
         let inline = inline.map(|(text, _)| text);
         let Some(file) = self.optional_text(file_key) else {
@@ -60,7 +76,29 @@ impl<'a> Section<'a> {
         key: &'static str,
         file_key: &'static str,
     ) -> Option<SecretString> {
-        match self.secret(key, file_key) {
+        let secret = self.secret(key, file_key);
+        self.needed(secret)
+    }
+
+    /// A token that others must bear to get in. An empty one would leave the door open, and one that no
+    /// header can hold would keep everybody out, so both are problems.
+    pub(super) fn bearer_token(&mut self, key: &'static str, file_key: &'static str) -> Option<SecretString> {
+        let parse = |item: &Item<'a>| match item.filled_text()? {
+            token if is_bearable(&token) => Ok((token, item.unset.clone())),
+            _ => Err(item.wrong(BEARABLE)),
+        };
+        let inline = self.nullable(key, None, |_| MASK.to_owned(), parse);
+        self.note_secret(inline.as_ref());
+        let secret = self.inline_or_of_file(key, inline, file_key);
+        let token = self.needed(secret)?;
+        if self.reader.reads_secrets() && !is_bearable(token.expose_secret()) {
+            self.problem(file_key, "a file with another text", BEARABLE, "write another token into it");
+        }
+        Some(token)
+    }
+
+    fn needed(&self, secret: Secret) -> Option<SecretString> {
+        match secret {
             Secret::Absent => None,
             Secret::Known(secret) => Some(secret),
             Secret::Unavailable { key, reason } => {
@@ -92,10 +130,15 @@ impl<'a> Section<'a> {
         parse: impl FnOnce(&Item<'a>) -> Result<String, Fault>,
     ) -> Option<(String, Option<String>)> {
         let read = self.optional(key, |_| MASK.to_owned(), |item| Ok((parse(item)?, item.unset.clone())));
-        if let Some((text, _)) = &read {
+        self.note_secret(read.as_ref());
+        read
+    }
+
+    /// Another secret is another config, though both are shown as the same mask.
+    fn note_secret(&self, read: Option<&(String, Option<String>)>) {
+        if let Some((text, _)) = read {
             self.reader.effective_secret(text);
         }
-        read
     }
 
     /// The path of a file that somebody else reads, such as a certificate.

@@ -1,5 +1,7 @@
 //! How the service may end.
 
+use std::io::ErrorKind;
+
 use crate::bus::link::LinkFailure;
 use crate::shutdown::StopReason;
 
@@ -16,9 +18,7 @@ pub struct Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The HTTP port can't be had.
-    #[error(
-        "can't listen on {address} for HTTP: {error}; change metrics.port, or set metrics.enabled to false"
-    )]
+    #[error("can't listen on {address} for HTTP: {error}; {}, or set metrics.enabled to false", cure(error))]
     Http {
         /// The address as configured.
         address: String,
@@ -34,4 +34,13 @@ pub enum ServiceError {
     /// A fault of ours.
     #[error("the task {0} panicked")]
     Panicked(&'static str),
+}
+
+/// What helps against an address that can't be had.
+fn cure(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => "end the other program that listens there, or change metrics.port",
+        ErrorKind::PermissionDenied => "change metrics.port to one above 1023",
+        _ => "change metrics.host to an address of this machine",
+    }
 }

@@ -222,6 +222,17 @@ async fn a_port_in_use_ends_it_at_once_with_69_and_a_clear_error() -> Result {
 }
 
 #[tokio::test]
+async fn an_address_of_another_machine_ends_it_with_69_and_the_setting_to_change() -> Result {
+    // Set aside for documentation: no machine has it.
+    let metrics = json!({ "metrics": { "host": "192.0.2.1", "token": "a-token" } });
+    let world = World::of(BINARY).config(metrics).start_at_once().await?;
+    assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(69));
+    let told = |line: &str| line.contains("ERROR") && line.contains("; change metrics.host to an address of");
+    world.daemon.wait_for_log(Mark::START, SOON, told).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_path_of_the_snapshot_is_the_operators_and_nothing_else_is_found() -> Result {
     let world =
         World::of(BINARY).config(json!({ "metrics": { "health_path": "/how/are/you" } })).start().await?;

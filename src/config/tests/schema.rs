@@ -26,6 +26,8 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
     ("nats.servers[]", "whether it is an address"),
     ("nats.password_file", "whether the file can be read"),
     ("nats.token_file", "whether the file can be read"),
+    ("metrics.host", "whether it is an address or a name"),
+    ("metrics.token", "whether a header can hold it"),
     ("metrics.token_file", "whether the file can be read"),
     ("alerts.webhook_token_file", "whether the file can be read"),
     ("nats.tls_cert", "whether both are there"),

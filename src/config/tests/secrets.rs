@@ -63,8 +63,10 @@ fn a_file_that_holds_no_secret_is_refused() {
     fs::write(path("large"), "x".repeat(70_000)).unwrap();
     fs::write(path("binary"), b"\xff\xfe").unwrap();
     make_pipe(&folder.path().join("pipe"));
+    fs::write(path("two words"), "two words\n").unwrap();
     for (name, found) in [
         ("empty", "an empty file"),
+        ("two words", "a file with another text"),
         ("large", "a file larger than"),
         ("binary", "a file that can't be read"),
         ("absent", "a file that can't be read"),

@@ -74,6 +74,12 @@ fn req_009_an_unset_variable_is_an_error_where_nothing_may_be_guessed() {
 }
 
 #[test]
+fn an_empty_variable_opens_no_door() {
+    let problems = load_over(json!({"metrics": {"token": "${EMPTY}"}})).unwrap_err();
+    assert_eq!(places(&problems), ["metrics.token"]);
+}
+
+#[test]
 fn req_009_a_provider_whose_key_is_not_set_is_unusable_and_the_service_runs() {
     let loaded = load_over(json!({"llm_providers": {"local": {"api_key": "${NOPE}"}}})).unwrap();
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);

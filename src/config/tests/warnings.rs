@@ -85,6 +85,9 @@ fn req_009_what_does_nothing_or_does_it_in_another_way_is_told() {
         (json!({"default_provider_priority": ["local", "x"]}), "default_provider_priority[1]"),
         (json!({"log_level": "LOUD"}), "log_level"),
         (json!({"nats": {"tls_ca": "/nowhere.pem"}}), "nats.tls_ca"),
+        (json!({"metrics": {"host": "0.0.0.0"}}), "metrics.host"),
+        (json!({"metrics": {"host": "::", "token": null}}), "metrics.host"),
+        (json!({"metrics": {"host": "bots.example"}}), "metrics.host"),
         (json!({"validation": {"min_length": 500, "max_length": 400}}), "validation.min_length"),
     ] {
         let warnings = loaded(over.clone()).warnings;
@@ -137,4 +140,17 @@ fn the_old_spelling_of_the_preferred_provider_still_counts() {
     assert_eq!(old.preferred_provider.map(|name| name.to_string()), Some("local".to_owned()));
     let both = over(json!({"name": "a", "preferred_provider": "local", "llm_provider": "x"}));
     assert_eq!(both.preferred_provider.map(|name| name.to_string()), Some("local".to_owned()));
+}
+
+#[test]
+fn what_listens_to_this_machine_alone_or_asks_for_a_token_is_not_told() {
+    for metrics in [
+        json!({"host": "127.0.0.2"}),
+        json!({"host": "::1"}),
+        json!({"host": "LocalHost"}),
+        json!({"host": "0.0.0.0", "token": "a-token"}),
+        json!({"host": "0.0.0.0", "enabled": false}),
+    ] {
+        assert_eq!(loaded(json!({"metrics": metrics})).warnings, [], "{metrics}");
+    }
 }
