@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::fields::duration;
+use super::providers::ProviderConfig;
+use super::reader::Reader;
 use super::section::Section;
 
 /// `rate_limits`. A maximum of 0 means never.
@@ -172,6 +174,24 @@ impl Spend {
             max_tokens_per_user_per_day: s.optional_integer("max_tokens_per_user_per_day", 0..),
             max_cost_per_day: s.optional_number("max_cost_per_day", 0.0..),
             soft_percent: s.integer("soft_percent", 80, 1..=100),
+        }
+    }
+
+    /// Warns of a limit of tokens that is smaller than any call: it silences the bot for ever.
+    pub(super) fn warn_when_no_call_fits(&self, reader: &Reader<'_>, providers: &[ProviderConfig]) {
+        let Some(smallest) = providers.iter().map(|provider| provider.max_tokens).min() else { return };
+        for (key, limit) in [
+            ("spend.max_tokens_per_day", self.max_tokens_per_day),
+            ("spend.max_tokens_per_user_per_day", self.max_tokens_per_user_per_day),
+        ] {
+            // 0 says so on purpose.
+            if limit.is_some_and(|limit| limit > 0 && limit < u64::from(smallest)) {
+                let message = format!(
+                    "no reply fits: each call may take {smallest} tokens (the providers' max_tokens) and \
+                     what is asked besides; raise it"
+                );
+                reader.warning(key, &message);
+            }
         }
     }
 

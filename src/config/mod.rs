@@ -144,7 +144,7 @@ impl Config {
         s.raw("$schema");
         legacy::read(s);
         let provider_names = providers::names(s).unwrap_or_default();
-        Self {
+        let config = Self {
             nats: s.section("nats", NatsConfig::read),
             rooms: rooms::read(s),
             handler_timeout: s.seconds("handler_timeout", 30.0, 1.0..),
@@ -184,7 +184,9 @@ impl Config {
             logging: s.section("logging", Logging::read),
             history: s.section("history", History::read),
             alerts: s.section("alerts", Alerts::read),
-        }
+        };
+        config.spend.warn_when_no_call_fits(s.reader, &config.llm_providers);
+        config
     }
 }
 

@@ -88,6 +88,8 @@ fn req_009_what_does_nothing_or_does_it_in_another_way_is_told() {
         (json!({"metrics": {"host": "0.0.0.0"}}), "metrics.host"),
         (json!({"metrics": {"host": "::", "token": null}}), "metrics.host"),
         (json!({"metrics": {"host": "bots.example"}}), "metrics.host"),
+        (json!({"spend": {"max_tokens_per_day": 255}}), "spend.max_tokens_per_day"),
+        (json!({"spend": {"max_tokens_per_user_per_day": 1}}), "spend.max_tokens_per_user_per_day"),
         (json!({"validation": {"min_length": 500, "max_length": 400}}), "validation.min_length"),
     ] {
         let warnings = loaded(over.clone()).warnings;
@@ -152,5 +154,12 @@ fn what_listens_to_this_machine_alone_or_asks_for_a_token_is_not_told() {
         json!({"host": "0.0.0.0", "enabled": false}),
     ] {
         assert_eq!(loaded(json!({"metrics": metrics})).warnings, [], "{metrics}");
+    }
+}
+
+#[test]
+fn a_limit_of_no_tokens_is_meant_so_and_one_that_holds_a_call_is_fair() {
+    for limit in [0, 256] {
+        assert_eq!(loaded(json!({"spend": {"max_tokens_per_user_per_day": limit}})).warnings, []);
     }
 }
