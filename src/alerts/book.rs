@@ -6,13 +6,13 @@
 //! - One that has held for [`Hold::worse`] is told: `alert`. What is shorter is not told.
 //! - A told one that has been left for [`Hold::better`] is over: `alert_end`, which says what we are now. What is
 //!   shorter leaves the alert open.
-//! - Where both have held at once, as after a leap from healthy to failing, only the worse one is told. The
-//!   lesser one is covered by it: it is neither told when we get better by one step, nor when it ends.
+//! - Where both have held at once, as after a leap from healthy to failing, only the worse one is told. It
+//!   covers the lesser one until it is over: one that is still there then is told right after that end.
 //! - Where degraded was told before, failing that holds is told too, as a second alert. Each has its own end,
 //!   unless both are left at once: then there is one, for the worse.
 //!
-//! So there is exactly one message when it gets worse than was told, and each is followed by one end, or
-//! shares that of a worse one.
+//! So there is exactly one message when it gets worse than was told, each is followed by one end, or shares that
+//! of a worse one, and nothing that has held goes on untold.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ impl AlertBook {
         self.state
     }
 
-    /// Our state has changed. Gives what was due until then.
-    pub fn hear(&mut self, at: Moment, change: &Transition, hold: Hold) -> Option<Alert> {
+    /// Our state has changed. Gives what was due until then, in its order.
+    pub fn hear(&mut self, at: Moment, change: &Transition, hold: Hold) -> Vec<Alert> {
         let due = self.due(at, hold);
         self.enter(at, change.to, Some(self.state), &change.reason);
         self.state = change.to;
@@ -108,21 +108,20 @@ impl AlertBook {
         }
     }
 
-    /// What is to be told now.
-    pub fn due(&mut self, now: Moment, hold: Hold) -> Option<Alert> {
-        self.raise(now, hold).or_else(|| self.end(now, hold))
+    /// What is to be told now, in its order.
+    pub fn due(&mut self, now: Moment, hold: Hold) -> Vec<Alert> {
+        std::iter::from_fn(|| self.raise(now, hold).or_else(|| self.end(now, hold))).collect()
     }
 
     fn raise(&mut self, now: Moment, hold: Hold) -> Option<Alert> {
-        let mut worst = None;
-        for Watched { state, trouble } in &mut self.watched {
-            let due = trouble.as_mut().filter(|trouble| !trouble.has_held && trouble.held(now) >= hold.worse);
-            if let Some(trouble) = due {
-                trouble.has_held = true;
-                worst = Some((*state, trouble));
-            }
-        }
-        let (state, trouble) = worst?;
+        let in_trouble = self.watched.iter_mut().filter_map(|Watched { state, trouble }| {
+            let trouble = trouble.as_mut()?;
+            let holds = trouble.left.is_none() && trouble.held(now) >= hold.worse;
+            trouble.has_held |= holds;
+            (holds || trouble.was_told).then_some((*state, trouble))
+        });
+        // One that is told covers the lesser one.
+        let (state, trouble) = in_trouble.last().filter(|(_, worst)| !worst.was_told)?;
         trouble.was_told = true;
         Some(Alert {
             event: AlertEvent::Alert,

@@ -125,8 +125,11 @@ impl Alerts {
         }
     }
 
-    fn tell(&self, due: Option<Alert>) {
-        let Some(alert) = due else { return };
+    fn tell(&self, due: Vec<Alert>) {
+        due.into_iter().for_each(|alert| self.tell_one(alert));
+    }
+
+    fn tell_one(&self, alert: Alert) {
         let (health, reason) = (alert.health.as_str(), alert.reason.as_str());
         let held_seconds = alert.held.as_secs_f64();
         match alert.event {

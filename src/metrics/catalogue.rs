@@ -182,6 +182,7 @@ pub const ALL: &[Metric] = &[
     counter("llm_history_write_failures_total", &[], "Writes to the history that failed."),
     counter("llm_history_lost_total", &[], "Minutes and changes that found no way into the history."),
     counter("llm_alerts_total", &["event"], "Alerts that began (alert) and ended (alert_end)."),
+    counter("llm_alerts_undelivered_total", &[], "Alerts that the bus or the webhook did not get."),
 ];
 
 /// The names of all of them.

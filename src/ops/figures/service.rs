@@ -34,5 +34,6 @@ pub(super) fn tell(moment: &Moment, identity: &Identity, snapshot: &Snapshot, li
     let alerts = snapshot.alerts;
     moment.counter("llm_alerts_total", &[("event", "alert")], alerts.alerts);
     moment.counter("llm_alerts_total", &[("event", "alert_end")], alerts.ends);
+    moment.counter("llm_alerts_undelivered_total", &[], alerts.undelivered);
     moment.count("llm_rooms_paused", snapshot.paused.len());
 }

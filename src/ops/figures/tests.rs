@@ -124,6 +124,7 @@ async fn what_can_happen_is_there_at_zero() {
         r#"llm_response_time_seconds_count{provider="local",model="small"}"#,
         r#"llm_reply_stage_seconds_count{stage="gap"}"#,
         r#"llm_alerts_total{event="alert_end"}"#,
+        "llm_alerts_undelivered_total",
         r#"llm_malformed_events_total{kind="too_large"}"#,
         r#"llm_breaker_state{provider="local"}"#,
         r#"llm_queue_depth{queue="response_log"}"#,
@@ -165,6 +166,7 @@ async fn what_health_counts_is_told_as_it_stands() {
     health.provider_status(now(), &ProviderName::new("local"), ProviderStatus::Ok);
     (0..2).for_each(|_| health.alert_raised());
     health.alert_ended();
+    health.alerts_undelivered(3);
     let lasts = Some(Duration::from_secs(60));
     health.condition(now(), Component::Instances, "other", Some("another".to_owned()), lasts);
     let expected = [
@@ -198,6 +200,7 @@ async fn what_health_counts_is_told_as_it_stands() {
         ("llm_other_instances", 1.0),
         (r#"llm_alerts_total{event="alert"}"#, 2.0),
         (r#"llm_alerts_total{event="alert_end"}"#, 1.0),
+        ("llm_alerts_undelivered_total", 3.0),
         (r#"llm_component_healthy{component="instances"}"#, 0.0),
         (r#"llm_component_healthy{component="robot"}"#, 1.0),
         ("llm_dry_run", 1.0),
