@@ -240,7 +240,8 @@ impl DeciderLoop {
                 }
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
                 if reason != Reason::Own {
-                    self.decisions.push(false, Entry::of_silence(now, room, Some(message), &silence));
+                    let was_asked = self.decider.was_asked(&silence, message);
+                    self.decisions.push(was_asked, Entry::of_silence(now, room, Some(message), &silence));
                 }
             }
             Decision::Silence(silence) => {

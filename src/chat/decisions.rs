@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyOutcome};
 
-/// Decisions on what a trigger fired for.
+/// Decisions on what was meant for the bot: what a trigger fired for, or would have.
 const FIRED: usize = 500;
 /// Decisions on all other messages, so that busy chat doesn't push out the first kind.
 const OTHERS: usize = 500;
@@ -93,7 +93,7 @@ impl From<ReplyOutcome> for End {
     }
 }
 
-/// The last decisions: at most 500 of what fired, and 500 others.
+/// The last decisions: at most 500 on what was meant for the bot, and 500 others.
 #[derive(Debug, Default)]
 pub struct Decisions {
     fired: VecDeque<Numbered>,
@@ -111,7 +111,7 @@ pub struct Wanted {
     pub user: Option<Username>,
     /// In these rooms.
     pub rooms: Option<Vec<RoomName>>,
-    /// Only where something made us answer.
+    /// Only what was meant for the bot.
     pub fired: bool,
     /// The most of them.
     pub limit: usize,
@@ -125,9 +125,9 @@ impl Wanted {
 }
 
 impl Decisions {
-    /// Takes one in; `has_fired` says whether something made us answer.
-    pub fn push(&mut self, has_fired: bool, entry: Entry) {
-        let (list, most) = if has_fired { (&mut self.fired, FIRED) } else { (&mut self.others, OTHERS) };
+    /// Takes one in; `is_meant` says whether something made us answer, or would have.
+    pub fn push(&mut self, is_meant: bool, entry: Entry) {
+        let (list, most) = if is_meant { (&mut self.fired, FIRED) } else { (&mut self.others, OTHERS) };
         if list.len() == most {
             list.pop_front();
         }

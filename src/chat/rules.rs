@@ -59,6 +59,11 @@ impl Rules {
         Some(found)
     }
 
+    /// Whether a text says one of the bot's names.
+    pub(super) fn is_mention(&self, text: &str) -> bool {
+        self.mentions.find(text).is_some()
+    }
+
     /// The names that the configuration gives us.
     pub(super) fn names(&self) -> Names<'_> {
         Names { bot_username: self.config.bot_username.as_ref(), character_name: &self.character_name }

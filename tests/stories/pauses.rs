@@ -19,6 +19,8 @@ async fn a_paused_room_is_silent_at_once_without_a_call_and_the_others_speak() -
     let ignored = |health: &Value| health["ignored"]["paused"] == 1;
     world.wait_for_health(SOON, ignored).await?;
     assert_eq!(world.provider().requests().all().len(), 0, "no call");
+    let meant_for_us = world.daemon.get("/api/decisions?fired=true").await?.1;
+    assert!(meant_for_us.contains("\"reason\":\"paused\""), "{meant_for_us}");
     let mark = world.recorder.mark();
     let beat = world.wait_for_beat(mark, SOON, |_| true).await?;
     assert_eq!(beat.json["status"]["paused"], json!(["Lounge"]));

@@ -1,12 +1,22 @@
 //! What an operator sees and changes of what is remembered.
 
 use super::Decider;
+use crate::chat::event::ChatMessage;
+use crate::chat::plan::Silence;
 use crate::chat::rate_limits::{InUse, Usage};
 use crate::chat::triggers::OwnLimits;
 use crate::clock::Moment;
 use crate::names::Username;
+use crate::outcome::Reason;
 
 impl Decider {
+    /// Whether somebody waits for an answer that won't come: something fired, or it was passed over
+    /// before that was looked at, though it says our name.
+    pub fn was_asked(&self, silence: &Silence, message: &ChatMessage) -> bool {
+        let is_passed_over = matches!(silence.reason, Reason::Stale | Reason::Paused);
+        silence.fired.is_some() || (is_passed_over && self.rules.is_mention(&message.text))
+    }
+
     /// How far the rate limits are used up.
     pub fn usage(&self, now: Moment) -> Usage {
         self.limits.usage(now)
@@ -57,8 +67,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::testing::{OneRoom, at, rules};
-    use crate::outcome::Reason;
+    use crate::chat::plan::Decision;
+    use crate::chat::testing::{OneRoom, at, message, rules};
+
+    #[test]
+    fn who_says_our_name_to_a_paused_room_or_too_late_has_asked_all_the_same() {
+        let mut room = OneRoom::new(json!({"ignored_users": ["eve"]}));
+        let was_asked = |room: &mut OneRoom, said: f64, heard: f64, user: &str, text: &str| {
+            let message = message(at(said), user, text);
+            let Decision::Silence(silence) = room.hears(at(heard), &message) else { panic!("{text}") };
+            (silence.reason.as_str(), room.decider.was_asked(&silence, &message))
+        };
+        assert_eq!(was_asked(&mut room, 1.0, 1.0, "bob", "hello"), ("no_trigger", false));
+        assert_eq!(was_asked(&mut room, 1.0, 1.0, "eve", "vera?"), ("listener", false));
+        assert_eq!(was_asked(&mut room, 1.0, 900.0, "bob", "vera?"), ("stale", true));
+        assert_eq!(was_asked(&mut room, 1.0, 900.0, "bob", "good evening"), ("stale", false));
+        let name = room.room.clone();
+        room.decider.pause(at(901.0), &name, None);
+        assert_eq!(was_asked(&mut room, 901.0, 901.0, "bob", "Vera, hello"), ("paused", true));
+        assert_eq!(was_asked(&mut room, 902.0, 902.0, "bob", "hello"), ("paused", false));
+    }
 
     #[test]
     fn rate_limits_are_shown_and_reset() {
