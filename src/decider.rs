@@ -85,6 +85,8 @@ impl DeciderLoop {
         }
         let decider = Decider::new(rules, clock.now(), rand::random());
         let progress = health.progress(Component::Decider);
+        // From the start it is among the components; messages say when it is off.
+        health.condition(clock.now(), Component::Clock, "messages", None, None);
         let decider = Self {
             decider,
             decisions: Decisions::default(),
