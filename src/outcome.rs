@@ -1,5 +1,6 @@
 //! What became of a message: a line, or a silence with a name.
 
+use crate::chat::spend::Denied;
 use crate::clock::Moment;
 use crate::timings::Waits;
 
@@ -213,7 +214,7 @@ impl ReplyOutcome {
 }
 
 /// The end of one reply, as it comes back to the decider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReplyEnd {
     /// How it ended.
     pub outcome: ReplyOutcome,
@@ -223,12 +224,14 @@ pub struct ReplyEnd {
     pub parts_sent: usize,
     /// What its lines waited for.
     pub waits: Waits,
+    /// The spend limit that kept it from being made, with its figures.
+    pub denied: Option<Denied>,
 }
 
 impl ReplyEnd {
     /// An end without a line.
     pub fn silent(outcome: ReplyOutcome) -> Self {
-        Self { outcome, spoken: None, parts_sent: 0, waits: Waits::default() }
+        Self { outcome, spoken: None, parts_sent: 0, waits: Waits::default(), denied: None }
     }
 }
 

@@ -106,7 +106,10 @@ async fn make(plan: &ReplyPlan, tools: &ReplyTools, course: &mut Course) -> Resu
     let answer = match asked {
         None => return Err(ReplyOutcome::Abandoned),
         Some(Err(GaveUp::Refused)) => return Err(ReplyOutcome::Failed(Reason::Refused)),
-        Some(Err(GaveUp::Spent(limit))) => return Err(ReplyOutcome::Silenced(limit)),
+        Some(Err(GaveUp::Spent(denied))) => {
+            let end = ReplyEnd::silent(ReplyOutcome::Silenced(denied.limit));
+            return Ok(ReplyEnd { denied: Some(denied), ..end });
+        }
         Some(Err(GaveUp::Exhausted(_))) => return fall_back(plan, tools, course).await,
         Some(Ok(answer)) => course.answer.insert(answer),
     };

@@ -17,12 +17,14 @@ use self::minute::Minute;
 use self::providers::Providers;
 use self::users::UserTokens;
 
+mod denied;
 mod in_use;
 mod minute;
 mod providers;
 mod saved;
 mod users;
 
+pub use denied::{Denied, Short, Sum};
 pub use in_use::SpendInUse;
 pub use providers::ProviderSpent;
 pub use saved::Saved;
@@ -150,7 +152,7 @@ impl Spend {
     /// sums may take.
     ///
     /// # Errors
-    /// The limit that the call might exceed. Then it must not be made, and is not counted.
+    /// With the limit that the call might exceed. Then it must not be made, and is not counted.
     pub fn reserve(
         &mut self,
         now: Moment,
@@ -158,31 +160,21 @@ impl Spend {
         settings: &Settings,
         users_bytes: usize,
         call: Call,
-    ) -> Result<SpendTicket, Reason> {
+    ) -> Result<SpendTicket, Denied> {
         self.turn_to(today);
         let amount = Amount::new(call.price, call.prompt_tokens, call.max_tokens);
-        let (tokens, cost) = (amount.tokens(), amount.cost);
-        let spent = self.spent;
-        let of_user = call.user.map_or(0, |user| self.users.of(user));
-        within(Reason::SpendCalls, self.minute.calls(now), 1, settings.max_calls_per_minute)?;
-        within(Reason::SpendCalls, spent.calls, 1, settings.max_calls_per_day)?;
-        within(Reason::SpendTokens, spent.tokens, tokens, settings.max_tokens_per_day)?;
-        if call.user.is_some() {
-            within(Reason::SpendUser, of_user, tokens, settings.max_tokens_per_user_per_day)?;
-        }
-        if settings.max_cost_per_day.is_some_and(|most| spent.cost + cost > most) {
-            return Err(Reason::SpendCost);
-        }
+        self.may_spend(now, settings, call.user, amount)?;
 
+        let spent = self.spent;
         self.minute.count(now);
         self.spent = Spent {
             calls: spent.calls.saturating_add(1),
-            tokens: spent.tokens.saturating_add(tokens),
-            cost: spent.cost + cost,
+            tokens: spent.tokens.saturating_add(amount.tokens()),
+            cost: spent.cost + amount.cost,
         };
         let user = call.user.filter(|_| settings.max_tokens_per_user_per_day.is_some()).cloned();
         if let Some(user) = &user {
-            self.users.change(user, 0, tokens);
+            self.users.change(user, 0, amount.tokens());
             self.users.tidy(users_bytes);
         }
         self.providers.add(call.provider, amount);
@@ -270,11 +262,6 @@ pub fn estimated_tokens(text: &str) -> u64 {
     let others = text.bytes().filter(|byte| !byte.is_ascii()).count();
     let marks = text.len() - of_words - others;
     (of_words.div_ceil(CHARACTERS_A_TOKEN) + marks + others.div_ceil(2)) as u64
-}
-
-fn within(limit: Reason, spent: u64, more: u64, most: Option<u64>) -> Result<(), Reason> {
-    let is_within = most.is_none_or(|most| spent.saturating_add(more) <= most);
-    if is_within { Ok(()) } else { Err(limit) }
 }
 
 fn percent(spent: u64, most: Option<u64>) -> Option<u64> {

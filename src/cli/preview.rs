@@ -173,8 +173,8 @@ fn look_ahead(config: &Config, clock: Clock, plan: &ReplyPlan, prompt: &Prompt) 
     let router = router(config, SpendBook::open_to_look(config, clock), clock);
     if router.states().is_empty() {
         say(&format!("Silence: {} (no provider can be used)", Reason::Exhausted.as_str()));
-    } else if let Some(limit) = runtime()?.block_on(router.denied(&request(plan, prompt))) {
-        say(&format!("Silence: {} (no provider may be asked)", limit.as_str()));
+    } else if let Some(denied) = runtime()?.block_on(router.denied(&request(plan, prompt))) {
+        say(&format!("Silence: {} (no provider may be asked: {denied})", denied.limit.as_str()));
     } else if config.testing.is_silent() {
         say(&format!("The answer would not be said: {}", Reason::DryRun.as_str()));
     }

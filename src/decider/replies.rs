@@ -105,6 +105,7 @@ impl DeciderLoop {
             }
         }
         self.decider.settle(ticket, end.spoken);
-        self.decisions.push(true, Entry { end: end.outcome.into(), ..decision });
+        let detail = end.denied.map(|denied| denied.to_string()).unwrap_or_default();
+        self.decisions.push(true, Entry { end: end.outcome.into(), detail, ..decision });
     }
 }

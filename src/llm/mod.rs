@@ -28,8 +28,8 @@ pub mod unsupported;
 use std::fmt;
 use std::time::Duration;
 
+use crate::chat::spend::Denied;
 use crate::names::{ProviderName, Username};
-use crate::outcome::Reason;
 use failure::Failure;
 pub use known::ProvidersView;
 pub use router::Router;
@@ -100,7 +100,7 @@ pub struct Completion {
 }
 
 /// Why nobody answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum GaveUp {
     /// Every provider and every try failed, or the time was up; with the last failure of each
     /// provider in the order in which they first failed. Empty when no provider can be used.
@@ -109,14 +109,16 @@ pub enum GaveUp {
     Refused,
     /// Somebody was left who could have been asked, but it might have exceeded this spend limit: no
     /// outage either, and no error.
-    Spent(Reason),
+    Spent(Denied),
 }
 
 impl fmt::Display for GaveUp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => formatter.write_str("every provider refused the content"),
-            Self::Spent(limit) => write!(formatter, "the spend limit {} holds", limit.as_str()),
+            Self::Spent(denied) => {
+                write!(formatter, "the spend limit {} holds: {denied}", denied.limit.as_str())
+            }
             Self::Exhausted(failures) if failures.is_empty() => {
                 formatter.write_str("no provider could be asked")
             }

@@ -10,8 +10,8 @@ use super::breaker::Admit;
 use super::failure::{Cure, Failure, Kind};
 use super::provider::ProviderState;
 use super::retry::delay;
+use crate::chat::spend::Denied;
 use crate::config::RetryStrategy;
-use crate::outcome::Reason;
 
 /// A retry with less time than this is not worth making: it would only blame the provider.
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
@@ -73,7 +73,7 @@ pub struct Plan {
     has_left: bool,
     failures: Vec<(usize, Failure)>,
     /// The first spend limit that kept a call from being made.
-    denied: Option<Reason>,
+    denied: Option<Denied>,
 }
 
 /// The provider that is being asked.
@@ -171,7 +171,7 @@ impl Plan {
 
     /// Takes in that the call which the last step asked for was not made, because it might exceed this
     /// spend limit. The provider is passed over; a cheaper one may still be asked.
-    pub fn denied(&mut self, limit: Reason) {
+    pub fn denied(&mut self, limit: Denied) {
         self.denied.get_or_insert(limit);
         self.next = Next::Provider;
     }
@@ -188,7 +188,7 @@ impl Plan {
 
     /// Takes in that the call that was left running has failed, or was not made because of a spend
     /// limit. It is not tried again: the plan has moved on.
-    pub fn left_failed(&mut self, provider: usize, failure: Result<Failure, Reason>) {
+    pub fn left_failed(&mut self, provider: usize, failure: Result<Failure, Denied>) {
         self.has_left = false;
         match failure {
             Ok(failure) => self.remember(provider, failure),

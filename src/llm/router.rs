@@ -14,11 +14,11 @@ use super::plan::Candidate;
 use super::provider::ProviderState;
 use super::secrets::Secrets;
 use super::{Answer, GaveUp, Request};
+use crate::chat::spend::Denied;
 use crate::clock::Clock;
 use crate::config::{Config, ProviderConfig, RetryStrategy};
 use crate::health::HealthMonitor;
 use crate::names::ProviderName;
-use crate::outcome::Reason;
 use crate::spend_book::SpendBook;
 
 /// Asks providers. Cheap to clone; all clones share connections and what is known of the
@@ -139,7 +139,7 @@ impl Router {
 
     /// The spend limit that keeps every usable provider from being asked; none when one may be. For
     /// looking ahead with a book of its own: what is found to be allowed counts in it as a call.
-    pub async fn denied(&self, request: &Request) -> Option<Reason> {
+    pub async fn denied(&self, request: &Request) -> Option<Denied> {
         self.0.denied(request).await
     }
 }

@@ -153,6 +153,7 @@ fn spend(spend: &SpendInUse) -> Value {
         "used": documents::number(rounded(spend.used, 6)),
         "max": documents::number(spend.max),
         "soft": spend.soft,
+        "frees_in_seconds": spend.frees_in.map(|wait| rounded(wait.as_secs_f64(), 1)),
     })
 }
 

@@ -101,7 +101,7 @@ impl OpenBatch {
         let outcome = reply_outcome(self.worst, self.spoken.is_some());
         // A reply task that is gone was given up; its outcome is counted there.
         let Self { spoken, parts_sent, waits, .. } = self;
-        let _ = self.respond.send(ReplyEnd { outcome, spoken, parts_sent, waits });
+        let _ = self.respond.send(ReplyEnd { spoken, parts_sent, waits, ..ReplyEnd::silent(outcome) });
     }
 }
 

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::testing::config;
+use crate::outcome::Reason;
 
 fn call(tokens: u64) -> Call<'static> {
     static PROVIDER: LazyLock<ProviderName> = LazyLock::new(|| ProviderName::new("one"));
@@ -61,7 +62,7 @@ async fn the_last_end_is_in_the_file_when_the_writer_ends() {
     writer.await.expect("an end");
     assert_eq!(life.file()["tokens"], 7);
     let (book, _writer) = life.open();
-    assert!(book.reserve(call(994)).await.is_err_and(|limit| limit == Reason::SpendTokens));
+    assert!(book.reserve(call(994)).await.is_err_and(|denied| denied.limit == Reason::SpendTokens));
     assert!(book.reserve(call(993)).await.is_ok());
 }
 
@@ -146,7 +147,7 @@ async fn other_limits_hold_from_the_next_call_on_and_what_was_spent_stays() {
     let limits = |limits: Value| config(json!({"spend": limits})).spend;
     book.adopt(&limits(json!({"max_calls_per_day": 2})));
     drop(book.reserve(call(10)).await.expect("one is left"));
-    assert_eq!(book.reserve(call(10)).await.err(), Some(Reason::SpendCalls));
+    assert_eq!(book.reserve(call(10)).await.err().map(|denied| denied.limit), Some(Reason::SpendCalls));
     assert_eq!(life.file()["calls"], 2, "from now on it is written down, all of it");
     book.adopt(&limits(json!({"max_calls_per_day": 3})));
     assert!(book.reserve(call(10)).await.is_ok());

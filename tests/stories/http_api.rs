@@ -52,8 +52,10 @@ async fn the_status_and_the_decisions_tell_what_happened() -> Result {
     assert_eq!((&minute["used"], &minute["max"]), (&json!(1), &json!(1)));
     let frees_in = minute["frees_in_seconds"].as_f64();
     assert!(frees_in.is_some_and(|seconds| seconds > 40.0 && seconds <= 60.0), "{minute}");
-    let calls = json!([{"name": "max_calls_per_day", "used": 2, "max": 2, "soft": true}]);
-    assert_eq!(status["spend"], calls);
+    let calls = named(&status["spend"], "name", "max_calls_per_day");
+    assert_eq!([&calls["used"], &calls["max"], &calls["soft"]], [&json!(2), &json!(2), &json!(true)]);
+    let midnight = calls["frees_in_seconds"].as_f64();
+    assert!(midnight.is_some_and(|seconds| seconds > 0.0 && seconds <= 90_000.0), "{calls}");
     assert_eq!(status["figures"]["responses_sent"], 1);
     assert_eq!(status["nats_connected"], true);
     assert!(status["link_ms"].is_number(), "{status}");

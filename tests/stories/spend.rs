@@ -45,12 +45,22 @@ fn calls_in_all(world: &World) -> usize {
 
 #[tokio::test]
 async fn each_limit_silences_by_its_name_and_is_no_error() -> Result {
-    for (limits, answered, reason) in [
-        (json!({ "max_calls_per_minute": 2 }), 2, "spend_calls"),
-        (json!({ "max_calls_per_day": 1 }), 1, "spend_calls"),
-        (json!({ "max_tokens_per_day": 10 }), 0, "spend_tokens"),
-        (json!({ "max_tokens_per_user_per_day": 0 }), 0, "spend_user"),
-        (json!({ "max_cost_per_day": 0.000_001 }), 0, "spend_cost"),
+    for (limits, answered, reason, why) in [
+        (
+            json!({ "max_calls_per_minute": 2 }),
+            2,
+            "spend_calls",
+            "all calls of this minute (2) are made, again",
+        ),
+        (json!({ "max_calls_per_day": 1 }), 1, "spend_calls", "all calls of today (1) are made, again after"),
+        (
+            json!({ "max_tokens_per_day": 10 }),
+            0,
+            "spend_tokens",
+            "tokens, 10 of 10 are left today: it fits into",
+        ),
+        (json!({ "max_tokens_per_user_per_day": 0 }), 0, "spend_user", "0 of the user's 0 are left today"),
+        (json!({ "max_cost_per_day": 0.000_001 }), 0, "spend_cost", "0.000001 of 0.000001 is left today"),
     ] {
         let price = json!({ "input_per_million": 1, "output_per_million": 2 });
         let config = json!({ "spend": limits, "llm_providers": { "first": { "price": price } } });
@@ -63,6 +73,8 @@ async fn each_limit_silences_by_its_name_and_is_no_error() -> Result {
         assert_eq!(world.provider().requests().count() as u64, answered, "{limits}");
         let health = world.daemon.health().await?;
         assert_eq!((&health["errors_count"], &health["status"]), (&json!(0), &json!("healthy")), "{health}");
+        let last = world.daemon.get("/api/decisions?fired=true&limit=1").await?.1;
+        assert!(last.contains(reason) && last.contains(why), "{limits}: {last}");
         assert_eq!(world.stop().await?, Exit::Code(0));
 
         let log = world.daemon.folder().join("logs/llm-responses.jsonl");

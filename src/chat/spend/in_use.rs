@@ -1,5 +1,7 @@
 //! How far the limits on what the providers cost are used up.
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
 
 use super::{Spend, Spent, percent, percent_of_cost};
@@ -17,6 +19,10 @@ pub struct SpendInUse {
     pub max: f64,
     /// Whether so much is used up that unasked replies stop.
     pub soft: bool,
+    /// How long until something of it is free again, if nothing else is spent: until another call can be
+    /// made where the calls of a minute are limited, else until the day ends. None when nothing of it is
+    /// used, or when it is never free.
+    pub frees_in: Option<Duration>,
 }
 
 impl Spend {
@@ -25,27 +31,45 @@ impl Spend {
         if self.is_over(today) { 0.0 } else { self.spent.cost }
     }
 
-    /// The limits that are configured; of the users' sums the largest.
-    pub fn in_use(&self, now: Moment, today: NaiveDate, settings: &Settings) -> Vec<SpendInUse> {
+    /// The limits that are configured; of the users' sums the largest. The local day of now ends in
+    /// `day_left`.
+    pub fn in_use(
+        &self,
+        now: Moment,
+        today: NaiveDate,
+        day_left: Duration,
+        settings: &Settings,
+    ) -> Vec<SpendInUse> {
         let is_today = !self.is_over(today);
         let spent = if is_today { self.spent } else { Spent::default() };
         let of_user = if is_today { self.users.most() } else { 0 };
         let is_soft = |percent: u64| percent >= u64::from(settings.soft_percent);
-        let counted = [
-            ("max_calls_per_minute", self.minute.calls(now), settings.max_calls_per_minute),
-            ("max_calls_per_day", spent.calls, settings.max_calls_per_day),
-            ("max_tokens_per_day", spent.tokens, settings.max_tokens_per_day),
-            ("max_tokens_per_user_per_day", of_user, settings.max_tokens_per_user_per_day),
-        ];
-        let counted = counted.into_iter().filter_map(|(name, used, max)| {
+        let counted = |name, used: u64, max: Option<u64>, frees_in: Option<Duration>| {
             let soft = is_soft(percent(used, max)?);
-            Some(SpendInUse { name, used: used as f64, max: max? as f64, soft })
-        });
+            let frees_in = frees_in.filter(|_| used > 0 && max > Some(0));
+            Some(SpendInUse { name, used: used as f64, max: max? as f64, soft, frees_in })
+        };
+        let midnight = Some(day_left);
+        let calls = self.minute.calls(now);
+        let next_call =
+            settings.max_calls_per_minute.and_then(|max| self.minute.frees_in(now, max.min(calls)));
+        let counted = [
+            counted(
+                "max_calls_per_minute",
+                calls,
+                settings.max_calls_per_minute,
+                next_call.map(Duration::from_secs),
+            ),
+            counted("max_calls_per_day", spent.calls, settings.max_calls_per_day, midnight),
+            counted("max_tokens_per_day", spent.tokens, settings.max_tokens_per_day, midnight),
+            counted("max_tokens_per_user_per_day", of_user, settings.max_tokens_per_user_per_day, midnight),
+        ];
         let cost = settings.max_cost_per_day.map(|max| {
             let soft = is_soft(percent_of_cost(spent.cost, max));
-            SpendInUse { name: "max_cost_per_day", used: spent.cost, max, soft }
+            let frees_in = midnight.filter(|_| spent.cost > 0.0 && max > 0.0);
+            SpendInUse { name: "max_cost_per_day", used: spent.cost, max, soft, frees_in }
         });
-        counted.chain(cost).collect()
+        counted.into_iter().flatten().chain(cost).collect()
     }
 }
 
@@ -59,6 +83,8 @@ mod tests {
     use crate::config::Price;
     use crate::config::testing::config;
     use crate::names::{ProviderName, Username};
+
+    const HOUR: Duration = Duration::from_secs(3_600);
 
     #[test]
     fn each_limit_that_is_configured_says_how_far_it_is_used_up_today() {
@@ -78,19 +104,23 @@ mod tests {
             spend.settle(ticket, Usage::Known { prompt: 10, completion });
         }
         let in_use = |second, today: NaiveDate| {
-            let row = |limit: SpendInUse| (limit.name, (limit.used * 100.0).round(), limit.max, limit.soft);
-            spend.in_use(at(second), today, &settings).into_iter().map(row).collect::<Vec<_>>()
+            let frees_in = |limit: &SpendInUse| limit.frees_in.map(|wait| wait.as_secs());
+            let row = |limit: SpendInUse| {
+                (limit.name, (limit.used * 100.0).round(), limit.max, limit.soft, frees_in(&limit))
+            };
+            spend.in_use(at(second), today, HOUR, &settings).into_iter().map(row).collect::<Vec<_>>()
         };
         assert_eq!(
             in_use(2.0, day(24)),
             [
-                ("max_calls_per_minute", 200.0, 5.0, false),
-                ("max_tokens_per_day", 8_000.0, 1_000.0, false),
-                ("max_tokens_per_user_per_day", 6_000.0, 100.0, true),
-                ("max_cost_per_day", 14.0, 0.5, false),
+                ("max_calls_per_minute", 200.0, 5.0, false, Some(60)),
+                ("max_tokens_per_day", 8_000.0, 1_000.0, false, Some(3_600)),
+                ("max_tokens_per_user_per_day", 6_000.0, 100.0, true, Some(3_600)),
+                ("max_cost_per_day", 14.0, 0.5, false, Some(3_600)),
             ]
         );
-        assert!(in_use(70.0, day(25)).iter().all(|(_, used, ..)| *used == 0.0), "a new day");
-        assert_eq!(spend.in_use(at(2.0), day(24), &config(json!({})).spend), []);
+        let is_unused = |(_, used, _, _, frees_in): &(_, f64, _, _, _)| (*used, *frees_in) == (0.0, None);
+        assert!(in_use(70.0, day(25)).iter().all(is_unused), "a new day");
+        assert_eq!(spend.in_use(at(2.0), day(24), HOUR, &config(json!({})).spend), []);
     }
 }

@@ -27,6 +27,22 @@ impl Minute {
         counting.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
+    /// In how many seconds fewer than so many calls count, if no other is made; none when they are never
+    /// fewer, or are now.
+    pub fn frees_in(&self, now: Moment, max: u64) -> Option<u64> {
+        let mut left: Vec<_> = self.left(now).collect();
+        left.sort_unstable();
+        let mut used = self.calls(now);
+        if used < max {
+            return None;
+        }
+        let frees = left.into_iter().find(|(_, count)| {
+            used = used.saturating_sub(*count);
+            used < max
+        });
+        frees.map(|(seconds, _)| seconds)
+    }
+
     /// How many calls still count, and for how many seconds.
     pub fn left(&self, now: Moment) -> impl Iterator<Item = (u64, u64)> {
         let second = now.elapsed.as_secs();
@@ -49,4 +65,31 @@ impl Minute {
 
 fn is_ahead(now: Moment, until: u64) -> bool {
     now.elapsed.as_secs() < until
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::testing::at;
+
+    #[test]
+    fn the_oldest_calls_free_the_next() {
+        let mut minute = Minute::default();
+        minute.restore(at(0.0), 30, 1);
+        [1.0, 1.5, 9.0].into_iter().for_each(|second| minute.count(at(second)));
+        minute.restore(at(9.0), 5, 1);
+        for (max, second, expected) in [
+            (6, 10.0, None),
+            (5, 10.0, Some(4)),
+            (4, 10.0, Some(20)),
+            (3, 10.0, Some(52)),
+            (2, 10.0, Some(52)),
+            (1, 10.0, Some(60)),
+            (0, 10.0, None),
+            (1, 69.9, Some(1)),
+            (1, 70.0, None),
+        ] {
+            assert_eq!(minute.frees_in(at(second), max), expected, "fewer than {max} at {second}");
+        }
+    }
 }

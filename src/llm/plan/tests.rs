@@ -5,12 +5,19 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::chat::spend::Short;
 use crate::clock::Moment;
 use crate::config::CircuitBreaker;
 use crate::names::ProviderName;
+use crate::outcome::Reason;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A spend limit that keeps a call from being made.
+fn denied(limit: Reason) -> Denied {
+    Denied { limit, short: Short::CallsADay(1) }
+}
 
 /// Providers that take at most 10 s a try and may be tried three times, without back-off.
 struct World {
@@ -72,7 +79,7 @@ impl World {
                             if probe {
                                 self.states[provider].breaker.end_probe();
                             }
-                            plan.denied([Reason::SpendCost, Reason::SpendUser][provider % 2]);
+                            plan.denied(denied([Reason::SpendCost, Reason::SpendUser][provider % 2]));
                             continue;
                         }
                         allowed => *allowed = allowed.map(|allowed| allowed - 1),
@@ -95,7 +102,7 @@ impl World {
                     self.now += delay;
                 }
                 Step::AwaitProbe(_) | Step::AwaitLeft => panic!("nobody else probes, no call is left"),
-                Step::GiveUp(GaveUp::Spent(limit)) => story.push(format!("spent {}", limit.as_str())),
+                Step::GiveUp(GaveUp::Spent(denied)) => story.push(format!("spent {}", denied.limit.as_str())),
                 Step::GiveUp(GaveUp::Refused) => story.push("refused".to_owned()),
                 Step::GiveUp(GaveUp::Exhausted(failures)) => {
                     let failure = |(name, failure): &(ProviderName, Failure)| {
@@ -347,8 +354,8 @@ fn who_waits_for_a_probe_that_may_not_be_made_ends_by_its_own_limit() {
     assert!(is_probe(world.step(&mut waiter)));
     for plan in [&mut prober, &mut waiter] {
         world.states[0].breaker.end_probe();
-        plan.denied(Reason::SpendCalls);
-        assert_eq!(world.step(plan), Step::GiveUp(GaveUp::Spent(Reason::SpendCalls)));
+        plan.denied(denied(Reason::SpendCalls));
+        assert_eq!(world.step(plan), Step::GiveUp(GaveUp::Spent(denied(Reason::SpendCalls))));
     }
 }
 

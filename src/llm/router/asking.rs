@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use crate::chat::spend::{Call, Usage, estimated_tokens};
+use crate::chat::spend::{Call, Denied, Usage, estimated_tokens};
 use crate::config::ProviderConfig;
 use crate::llm::attempt::Attempt;
 use crate::llm::charge::usage;
@@ -17,11 +17,10 @@ use crate::llm::failure::{Failure, Kind};
 use crate::llm::known::ProbeSlot;
 use crate::llm::plan::{Candidate, Plan, PlannedCall, Step};
 use crate::llm::{Answer, Completion, GaveUp, Request};
-use crate::outcome::Reason;
 use crate::spend_book::OpenCall;
 
 /// Why a call brought no answer: it failed, or a spend limit kept it from being made.
-type NoAnswer = Result<Failure, Reason>;
+type NoAnswer = Result<Failure, Denied>;
 
 /// A call under way. Dropping it cancels it.
 type Calling<'a> = BoxFuture<'a, Result<Answer, NoAnswer>>;
@@ -106,7 +105,7 @@ impl Inner {
     }
 
     /// Asks for nothing but what the spend limits would say; see [`super::Router::denied`].
-    pub(super) async fn denied(&self, request: &Request) -> Option<Reason> {
+    pub(super) async fn denied(&self, request: &Request) -> Option<Denied> {
         let mut first = None;
         for Candidate { provider, .. } in self.candidates(request.preferred_provider.as_ref()) {
             match self.reserve(request, provider).await {
@@ -117,7 +116,7 @@ impl Inner {
         first
     }
 
-    async fn reserve(&self, request: &Request, provider: usize) -> Result<OpenCall, Reason> {
+    async fn reserve(&self, request: &Request, provider: usize) -> Result<OpenCall, Denied> {
         let Request { system, user, for_whom, .. } = request;
         let endpoint = self.endpoint(provider);
         let call = Call {

@@ -79,7 +79,7 @@ fn tell_answers(moment: &Moment, config: &Config, answers: &Answers) {
 
 fn tell_spend(moment: &Moment, limits: &[SpendInUse]) {
     // Both names are there also where nothing is limited.
-    let none = [SpendInUse { name: "none", used: 0.0, max: 0.0, soft: false }];
+    let none = [SpendInUse { name: "none", used: 0.0, max: 0.0, soft: false, frees_in: None }];
     for limit in if limits.is_empty() { &none } else { limits } {
         moment.gauge("llm_spend_used", &[("limit", limit.name)], limit.used);
         moment.gauge("llm_spend_limit", &[("limit", limit.name)], limit.max);

@@ -7,7 +7,7 @@ use crate::chat::plan::Decision;
 use crate::chat::testing::{OneRoom, at, message};
 use crate::llm;
 use crate::names::ProviderName;
-use crate::timings::{Timings, Waits};
+use crate::timings::Timings;
 
 fn parsed(record: &Record) -> Value {
     let line = record.line();
@@ -16,7 +16,7 @@ fn parsed(record: &Record) -> Value {
 }
 
 fn sent() -> ReplyEnd {
-    ReplyEnd { outcome: ReplyOutcome::Sent, spoken: Some(at(2.0)), parts_sent: 1, waits: Waits::default() }
+    ReplyEnd { spoken: Some(at(2.0)), parts_sent: 1, ..ReplyEnd::silent(ReplyOutcome::Sent) }
 }
 
 fn course() -> Course {

@@ -142,8 +142,8 @@ fn a_spend_limit_passes_over_the_hedge_and_the_one_left_running_goes_on() {
     world.step(&mut plan);
     assert!(world.leave(&mut plan));
     world.step(&mut plan);
-    plan.denied(Reason::SpendCost);
+    plan.denied(denied(Reason::SpendCost));
     assert_eq!(world.step(&mut plan), Step::AwaitLeft);
     plan.left_failed(0, Ok(Failure::new(Kind::Server, "")));
-    assert_eq!(world.step(&mut plan), Step::GiveUp(GaveUp::Spent(Reason::SpendCost)));
+    assert_eq!(world.step(&mut plan), Step::GiveUp(GaveUp::Spent(denied(Reason::SpendCost))));
 }

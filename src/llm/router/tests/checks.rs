@@ -201,7 +201,7 @@ async fn a_completion_check_keeps_to_the_spend_limits_and_counts_in_them() {
     })
     .await;
     found(&stage, CheckState::Reachable).await;
-    assert_eq!(stage.ask("m").await, Err(GaveUp::Spent(Reason::SpendCalls)));
+    assert!(matches!(stage.ask("m").await, Err(GaveUp::Spent(denied)) if denied.limit == Reason::SpendCalls));
     let ping = stage.stand_ins[0].requests().all().remove(0);
     assert_eq!((&ping.json["max_tokens"], ping.prompt().as_str()), (&json!(1), "ping"));
 }
