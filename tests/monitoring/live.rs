@@ -38,7 +38,9 @@ async fn prometheus_scrapes_the_daemon_the_dashboard_has_data_and_an_alert_goes_
     let evaluated = |data: &Value| {
         let rules: Vec<&Value> =
             list(&data["groups"]).iter().flat_map(|group| list(&group["rules"])).collect();
-        !rules.is_empty() && rules.iter().all(|rule| rule["health"] != "unknown")
+        // A scrape that took too long on a busy machine makes one pending, for a moment.
+        !rules.is_empty()
+            && rules.iter().all(|rule| rule["health"] != "unknown" && rule["state"] == "inactive")
     };
     let groups = prometheus.wait("rules", evaluated).await?;
     let loaded: Vec<&Value> =
@@ -46,11 +48,11 @@ async fn prometheus_scrapes_the_daemon_the_dashboard_has_data_and_an_alert_goes_
     let names: Vec<&str> = loaded.iter().filter_map(|rule| rule["name"].as_str()).collect();
     assert_eq!(names, rules::alerts()?);
     for rule in loaded {
-        assert_eq!((&rule["health"], &rule["state"]), (&json!("ok"), &json!("inactive")), "{rule}");
+        assert_eq!(rule["health"], "ok", "{rule}");
     }
 
     world.daemon.kill();
-    let down = |alert: &Value| alert["labels"]["alertname"] == "KrytenLlmDown" && alert["state"] == "pending";
+    let down = |alert: &Value| alert["labels"]["alertname"] == "KrytenLlmDown" && alert["state"] == "firing";
     prometheus.wait("alerts", |data| list(&data["alerts"]).iter().any(down)).await?;
     Ok(())
 }

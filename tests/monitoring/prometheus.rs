@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use crate::folder;
 
+/// How long it may take for anything: the alert that is waited for holds for 30 s before it fires.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// A Prometheus. Dropping it kills it and removes its folder.
 #[derive(Debug)]
 pub struct Prometheus {
@@ -87,9 +90,9 @@ impl Prometheus {
             if wanted(&answer) {
                 return Ok(answer);
             }
-            if asked.elapsed() > SOON {
+            if asked.elapsed() > PATIENCE {
                 return Err(Error::new(format!(
-                    "waited {SOON:?} for another answer to {path} than {answer}"
+                    "waited {PATIENCE:?} for another answer to {path} than {answer}"
                 )));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -67,7 +67,7 @@ async fn while_the_link_is_lost_it_is_alive_but_not_ready() -> Result {
     let admitted = Instant::now();
     world.proxy()?.admit().await?;
     world.daemon.wait_for_status("/readyz", 200, SOON).await?;
-    assert!(admitted.elapsed() < Duration::from_secs(1), "{:?}", admitted.elapsed());
+    assert!(admitted.elapsed() < Duration::from_secs(5), "{:?}", admitted.elapsed());
     assert_pages(&world.daemon, 200, 200, 200).await
 }
 
@@ -76,9 +76,9 @@ async fn req_010_a_stalled_loop_is_not_alive_and_is_named() -> Result {
     for place in ["decider", "intake"] {
         let world = World::of(BINARY).start().await?;
         let stalled = Instant::now();
-        world.robot.chat("bob", &format!("test-hook stall {place} 3")).await?;
+        world.robot.chat("bob", &format!("test-hook stall {place} 8")).await?;
         let why = world.daemon.wait_for_status("/livez", 503, SOON).await?;
-        assert!(stalled.elapsed() < Duration::from_secs(3), "{:?}", stalled.elapsed());
+        assert!(stalled.elapsed() < Duration::from_secs(5), "{:?}", stalled.elapsed());
         assert_eq!(why, format!("stalled: {place}\n"));
         let (_, verbose) = world.daemon.get("/livez?verbose").await?;
         assert!(verbose.contains(&format!("[-]{place} failed")), "{verbose}");

@@ -45,6 +45,7 @@ pub struct Builder {
     launch: Launch,
     rooms: Vec<Room>,
     providers: usize,
+    models: Vec<Behaviour>,
     server: Settings,
     manner: Manner,
     proxied: bool,
@@ -80,6 +81,7 @@ impl World {
             launch: Launch::new(binary),
             rooms: vec![Room::new("cytu.be", "Lounge")],
             providers: 1,
+            models: Vec::new(),
             server: Settings::default(),
             manner: Manner::Echoes,
             proxied: false,
@@ -105,6 +107,12 @@ impl Builder {
     /// Has this many providers.
     pub fn providers(mut self, count: usize) -> Builder {
         self.providers = count;
+        self
+    }
+
+    /// Lets the providers, in their order, answer so from the beginning when they are asked for their models.
+    pub fn models(mut self, answers: impl IntoIterator<Item = Behaviour>) -> Builder {
+        self.models = answers.into_iter().collect();
         self
     }
 
@@ -156,6 +164,7 @@ impl Builder {
         for _ in 0..self.providers {
             providers.push(Provider::start().await?);
         }
+        providers.iter().zip(self.models).for_each(|(provider, answer)| provider.models(answer));
         let recorder = Recorder::start(&server).await?;
         let robot = Robot::start(server.client().await?, &self.rooms, BOT, self.manner).await?;
         let proxy = if self.proxied { Some(Proxy::start(server.address()).await?) } else { None };

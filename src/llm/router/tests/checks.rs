@@ -219,7 +219,9 @@ async fn no_check_repeats_a_secret_follows_a_redirect_or_reads_without_end() {
     ] {
         let (stage, _running) = checked(HealthCheckKind::Models, |config| {
             config.llm_providers[0].api_key = Some(SecretString::from(KEY));
-            config.llm_providers[0].timeout = Duration::from_millis(500);
+            let is_mute = matches!(behaviour, Behaviour::Hang | Behaviour::Trickle);
+            let timeout = if is_mute { 500 } else { 120_000 };
+            config.llm_providers[0].timeout = Duration::from_millis(timeout);
         })
         .await;
         stage.stand_ins[0].models(behaviour.clone());
