@@ -178,7 +178,10 @@ fn when_nobody_answers_it_says_why() {
 fn what_would_keep_a_reply_from_being_made_or_said_is_named() {
     for (changes, expected) in [
         (json!({}), ""),
-        (json!({"spend": {"max_calls_per_day": 0}}), "Silence: spend_calls (no provider may be asked)"),
+        (
+            json!({"spend": {"max_calls_per_day": 0}}),
+            "Silence: spend_calls (no provider may be asked: no calls are allowed (0))",
+        ),
         (
             json!({"llm_providers": {"first": {"type": "openai"}}}),
             "Silence: exhausted (no provider can be used)",

@@ -1,7 +1,7 @@
 //! Ports for listeners that go away and come back, or that never come.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::error::{Error, Result};
@@ -59,14 +59,19 @@ pub fn free() -> Result<Port> {
 }
 
 /// The port of this number, when nobody has claimed it and nobody listens on it.
+///
+/// To find that out we don't listen ourselves: a process that is started meanwhile would have the listener
+/// too, for a moment, and keep the holder of the port from it.
 fn claim(number: u16) -> Option<Port> {
     let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-    TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-    Some(Port { number, _claim: claim })
+    let is_refused = TcpStream::connect((Ipv4Addr::LOCALHOST, number)).is_err();
+    is_refused.then_some(Port { number, _claim: claim })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
