@@ -1,5 +1,6 @@
 //! Every service that was heard of, and how each is at a moment. No I/O: `now` is an argument.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::bus::subjects::Sign;
@@ -224,16 +225,23 @@ impl Table {
         standing.has_ended() || (standing == Standing::Announced && is_followed())
     }
 
-    /// How everything is now, by name. An instance that has ended is left out when another of the
-    /// same service lives: it was started anew.
+    /// How everything is now, by name: of each service all who live, or where nobody does, the one whose
+    /// latest sign came last.
     pub fn rows(&self, now: Duration) -> Vec<Row> {
-        let are_over: Vec<bool> = self.instances.iter().map(|instance| self.is_over(now, instance)).collect();
-        let with_end = || self.instances.iter().zip(&are_over);
-        let lives =
-            |service: &str| with_end().any(|(instance, is_over)| instance.service == service && !is_over);
-        let shown = with_end().filter(|(instance, is_over)| !**is_over || !lives(&instance.service));
+        let (over, mut shown): (Vec<&Instance>, Vec<&Instance>) =
+            self.instances.iter().partition(|instance| self.is_over(now, instance));
+        let mut latest_over = BTreeMap::new();
+        for instance in over {
+            let latest = latest_over.entry(&instance.service).or_insert(instance);
+            if instance.latest_sign >= latest.latest_sign {
+                *latest = instance;
+            }
+        }
+        latest_over.retain(|service, _| !shown.iter().any(|living| living.service == **service));
+        shown.extend(latest_over.into_values());
         let mut rows: Vec<Row> = shown
-            .map(|(instance, _)| Row {
+            .into_iter()
+            .map(|instance| Row {
                 service: instance.service.clone(),
                 standing: self.standing(now, instance),
                 beat_age: instance.latest_beat.map(|beat| now.saturating_sub(beat)),

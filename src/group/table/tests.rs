@@ -121,6 +121,36 @@ fn two_live_instances_are_two_rows_and_a_dead_one_goes_when_another_lives() {
 }
 
 #[test]
+fn of_a_service_that_is_gone_only_the_instance_that_ended_last_is_shown() {
+    let mut table = table();
+    let bye = |id: &str| ServiceReport { instance_id: Some(id.to_owned()), ..nothing() };
+    // Started three times; the second said goodbye after the third had fallen silent.
+    for (second, id) in [(1, "a"), (100, "b"), (150, "c")] {
+        table.hear(at(second), "llm", Sign::Beat, beat(id, "healthy"));
+    }
+    let of = |table: &Table, now| -> Vec<_> {
+        table
+            .rows(at(now))
+            .into_iter()
+            .map(|row| (row.standing, row.report.instance_id.unwrap_or_default()))
+            .collect()
+    };
+    assert_eq!(of(&table, 190), [(Standing::Silent, "c".to_owned())]);
+    table.hear(at(200), "llm", Sign::Shutdown, bye("b"));
+    assert_eq!(of(&table, 200), [(Standing::Stopped, "b".to_owned())]);
+    // Each service for itself.
+    table.hear(at(201), "robot", Sign::Shutdown, bye("r"));
+    let gone = [(Standing::Stopped, "b".to_owned()), (Standing::Stopped, "r".to_owned())];
+    assert_eq!(of(&table, 202), gone);
+    // As soon as anybody lives, all who do are shown, and nobody else.
+    for id in ["d", "e"] {
+        table.hear(at(203), "llm", Sign::Beat, beat(id, "healthy"));
+    }
+    let [d, e] = ["d", "e"].map(|id| (Standing::Healthy, id.to_owned()));
+    assert_eq!(of(&table, 204), [d, e, (Standing::Stopped, "r".to_owned())]);
+}
+
+#[test]
 fn what_comes_without_an_id_belongs_to_whom_we_know() {
     let mut table = table();
     table.hear(at(1), "robot", Sign::Startup, nothing());
