@@ -22,7 +22,7 @@ const LABELS: &str = "const box = (element) => element.getBoundingClientRect();
 
 /// What is wrong with a chart whose ends move through all times of an hour, a day and so on.
 const CHART_AT_ALL_TIMES: &str = "return (async () => {
-    const { bars, plot } = await import('/charts.js');
+    const [{ bars, plot }, { milliseconds }] = await Promise.all([import('/charts.js'), import('/words.js')]);
     const { figure, fill } = plot('At all times');
     document.querySelector('.charts .card').replaceChildren(figure);
     const faults = [];
@@ -30,8 +30,8 @@ const CHART_AT_ALL_TIMES: &str = "return (async () => {
         const [length, size] = [hours * 3600000, hours * 150000];
         for (let part = 0; part < 40; part += 1) {
             const to = Date.UTC(2026, 0, 31) + (length * part) / 40;
-            const series = [{ kind: 'one', value: () => 1900 }];
-            const paint = (frame) => bars(frame, { buckets: [{ at: to - size }], size, series });
+            const series = [{ kind: 'one', value: () => 400 }];
+            const paint = (frame) => bars(frame, { buckets: [{ at: to - size }], size, series, unit: milliseconds });
             fill({ from: to - length - size / 40, to, step: size, height: 168, keys: series, summary: '', paint });
             const found = wrong(figure.querySelector('svg'));
             if (found.length > 0) faults.push(`${hours} h to ${new Date(to).toISOString()}: ${found}`);

@@ -3,7 +3,7 @@
 import { drawn, element } from "./elements.js";
 import { brief } from "./words.js";
 
-const LEFT = 44;
+const LEFT = 50;
 const RIGHT = 10;
 const TOP = 8;
 const BOTTOM = 22;
