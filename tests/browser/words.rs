@@ -1,8 +1,13 @@
-//! Every reason for a silence is told in plain words.
+//! How the page words what it is told.
 
 use std::collections::BTreeSet;
 
 use kryten_llm::outcome::Reason;
+use kryten_testkit::Result;
+use kryten_testkit::world::{SOON, World};
+use serde_json::{Value, json};
+
+use crate::{BINARY, browser, fresh, open};
 
 const WORDS: &str = include_str!("../../src/ops/dashboard/words.js");
 
@@ -19,4 +24,63 @@ fn the_page_explains_every_reason_and_no_other() {
     for (name, meaning) in explained {
         assert!(meaning.len() > 20 && meaning.ends_with(".\""), "{name}: {meaning}");
     }
+}
+
+#[tokio::test]
+async fn little_money_is_never_shown_as_none() -> Result {
+    let Some(browser) = browser("costs on the dashboard") else { return Ok(()) };
+    // An answer takes 100 tokens of the prompt and 20 of its own.
+    let price = json!({ "input_per_million": 1.73, "output_per_million": 2 });
+    let config =
+        json!({ "llm_providers": { "first": { "price": price } }, "spend": { "max_cost_per_day": 1234.5 } });
+    let world = World::of(BINARY).providers(1).config(config).start().await?;
+    world.ask("bob", "are you there?").await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for_text("#providers", "cost 0.000213", SOON).await?;
+    browser.wait_for_text("#limits", "0.000213 of 1,234.50", SOON).await?;
+
+    let amounts = [
+        (json!(0), "0.00"),
+        (json!(1e-9), "0.000000001"),
+        (json!(0.000_213_4), "0.000213"),
+        (json!(0.05), "0.05"),
+        (json!(0.123_45), "0.123"),
+        (json!(0.999_9), "1.00"),
+        (json!(7), "7.00"),
+        (json!(12.345_6), "12.35"),
+        (json!(-3.5), "-3.50"),
+        (json!(1_234_567.891), "1,234,567.89"),
+        (Value::Null, "–"),
+    ];
+    let (given, expected): (Vec<Value>, Vec<&str>) = amounts.into_iter().unzip();
+    let script = "return import('/words.js').then(({ money }) => arguments[0].map(money))";
+    assert_eq!(browser.run(script, json!([given])).await?, json!(expected));
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_spend_limit_that_is_used_up_it_says_when_there_is_more() -> Result {
+    let Some(browser) = browser("spend limits on the dashboard") else { return Ok(()) };
+    let world = World::of(BINARY).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    let spend = json!([
+        { "name": "max_calls_per_day", "used": 5, "max": 5, "soft": true, "frees_in_seconds": 11_520 },
+        { "name": "max_calls_per_minute", "used": 4, "max": 5, "soft": true, "frees_in_seconds": 20 },
+        { "name": "max_tokens_per_day", "used": 500, "max": 500, "soft": true },
+        { "name": "max_tokens_per_user_per_day", "used": 90, "max": 100, "soft": true },
+        { "name": "max_cost_per_day", "used": 0.1, "max": 2, "soft": false, "frees_in_seconds": 11_520 },
+    ]);
+    // In one go, so that no word of the daemon comes between.
+    let script = "return Promise.all([import('/now.js'), fetch('/api/status').then((answer) => answer.json())]).then(([now, status]) => {
+        now.showStatus({ ...status, limits: [], spend: arguments[0] }, 0);
+        return [...document.querySelectorAll('#limits tbody td:last-child')].map((cell) => cell.innerText.replaceAll('\\n', ' '));
+    })";
+    let next = browser.run(script, json!([spend])).await?;
+    let expected = ["in 3 h 12 min", "only who asks more in 20 s", "used up", "only who asks", "free"];
+    assert_eq!(next, json!(expected));
+    Ok(())
 }

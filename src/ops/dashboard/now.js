@@ -2,7 +2,7 @@
 
 import { badge, bar, cut, element, foreign, show, table } from "./elements.js";
 import { since, until } from "./time.js";
-import { clock, figure, kindOf, lasting, limitName, milliseconds, spaced } from "./words.js";
+import { clock, figure, kindOf, lasting, limitName, milliseconds, money, spaced } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 
@@ -82,7 +82,7 @@ function providerLines(provider, offset) {
   if (typeof quota?.remaining_tokens === "number") left.push(`${figure(quota.remaining_tokens)} tokens`);
   if (left.length > 0) fact("Quota left", left.join(", "), quota.resets_at && ` until ${clock(quota.resets_at, { seconds: false })}`);
   const tokens = (today.tokens?.prompt ?? 0) + (today.tokens?.completion ?? 0);
-  fact("Today", `${figure(today.calls ?? 0)} calls, ${figure(tokens)} tokens${today.cost ? `, cost ${figure(today.cost)}` : ""}`);
+  fact("Today", `${figure(today.calls ?? 0)} calls, ${figure(tokens)} tokens${today.cost ? `, cost ${money(today.cost)}` : ""}`);
   return [head, element("dl", { class: "facts" }, facts)];
 }
 
@@ -95,8 +95,10 @@ function limits({ limits: list = [], spend = [], decider }) {
     const { name, trigger, users = 0, used = 0, max = 0, soft, frees_in_seconds: frees } = entry;
     const isFull = used >= max;
     const isRest = String(name).endsWith("_cooldown");
-    const what = isRest ? (isFull ? "resting" : "rested") : `${figure(used)} of ${figure(max)}`;
-    const next = isFull ? (frees > 0 ? until(frees) : "used up") : soft ? "only who asks" : "free";
+    const amount = name === "max_cost_per_day" ? money : figure;
+    const what = isRest ? (isFull ? "resting" : "rested") : `${amount(used)} of ${amount(max)}`;
+    const more = soft && frees > 0 && element("small", { class: "muted under" }, until(frees, "more in "));
+    const next = isFull ? (frees > 0 ? until(frees) : "used up") : soft ? ["only who asks", more] : "free";
     return [
       [limitName(cut(String(name), 60)), trigger && element("small", { class: "muted under" }, "trigger ", foreign(trigger, 60))],
       [what, bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} wait`)],

@@ -20,9 +20,9 @@ export const REASONS = {
   trigger_cooldown: "This trigger had fired only just before.",
   spend_soft: "The budget for providers is nearly used up, so only those who ask are answered.",
   spend_calls: "The calls to providers that the budget allows are used up.",
-  spend_tokens: "Today's tokens are used up.",
-  spend_user: "This user's tokens for today are used up.",
-  spend_cost: "Today's money for providers is used up.",
+  spend_tokens: "Too few of today's tokens are left for another call.",
+  spend_user: "Too few of this user's tokens for today are left for another call.",
+  spend_cost: "Too little of today's money for providers is left for another call.",
   exhausted: "No provider gave an answer, in any try.",
   fallback: "No provider gave an answer; a prepared line was said instead.",
   refused: "Every provider refused to write about this.",
@@ -74,7 +74,7 @@ export const limitName = (name) => (Object.hasOwn(LIMITS, name) ? LIMITS[name] :
 const KINDS = {
   healthy: "good", ok: "good", reachable: "good", closed: "good", beating: "good", announced: "plain",
   degraded: "warning", slow: "warning", "half-open": "warning", paused: "warning", silent: "bad",
-  failing: "bad", failed: "bad", open: "bad", unreachable: "bad", bad_key: "bad", missing_model: "bad",
+  failing: "bad", missing: "bad", failed: "bad", open: "bad", unreachable: "bad", bad_key: "bad", missing_model: "bad",
 };
 
 /** How a word is marked: good, warning, bad, or plain. */
@@ -97,6 +97,13 @@ export function lasting(seconds) {
 export function figure(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return "–";
   return value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0 });
+}
+
+/** Money: two decimals, or of what is small three digits, so that little is never shown as nothing. */
+export function money(value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return "–";
+  const digits = value === 0 ? 2 : 2 - Math.floor(Math.log10(Math.abs(value)));
+  return value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: Math.min(20, Math.max(2, digits)) });
 }
 
 /** A figure in the few letters that an axis has. */
