@@ -5,7 +5,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Browser, Error, Result};
 use serde_json::json;
 
-use crate::{BINARY, REPOSITORY, browser, fresh, open, skip};
+use crate::{BINARY, REPOSITORY, browser, fresh, open, services, skip};
 
 #[tokio::test]
 async fn with_a_token_the_page_asks_for_it_and_keeps_it_for_the_tab() -> Result {
@@ -79,6 +79,7 @@ async fn axe_finds_nothing_by_day_and_night_on_desktop_and_phone() -> Result {
     world.mention("alice", "and then?").await?;
     world.provider().always(Behaviour::Status(500, "{}".to_owned()));
     world.ask("bob", "does anybody survive that film?").await?;
+    services::crowd(&world).await?;
 
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;
@@ -88,7 +89,9 @@ async fn axe_finds_nothing_by_day_and_night_on_desktop_and_phone() -> Result {
         open(browser, &world.daemon).await?;
         browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
         browser.wait_for_text("#decisions", "and then?", SOON).await?;
-        browser.run("document.querySelector('details').open = true", json!([])).await?;
+        services::shown(browser).await?;
+        let unfold = "document.querySelectorAll('details').forEach((details) => { details.open = true; })";
+        browser.run(unfold, json!([])).await?;
         browser.run(&axe, json!([])).await?;
         let complaints = browser.run(LOOK, json!([])).await?;
         assert_eq!(complaints, json!([]), "at {width}, dark: {dark}");

@@ -7,6 +7,7 @@ mod live;
 mod month;
 mod page;
 mod screenshots;
+mod services;
 mod story;
 mod trouble;
 mod words;

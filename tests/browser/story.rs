@@ -23,11 +23,13 @@ async fn it_shows_a_reply_a_silence_with_its_reason_a_pause_and_a_provider_that_
     browser.wait_for_text("#decisions", "replied", SOON).await?;
     browser.wait_for_text("#decisions", "This user had used up the answers for this hour.", SOON).await?;
     browser.wait_for_text("#decisions", "user_hour", SOON).await?;
+    browser.wait_for_text("#decisions", "again in", SOON).await?;
     browser.wait_for_text("#providers > ul > li:first-child", "failed", SOON).await?;
     browser.wait_for_text("#providers > ul > li:first-child", "Last failure", SOON).await?;
     browser.wait_for_text("#providers > ul > li:last-child", "ok", SOON).await?;
     browser.wait_for_text("#components", "nats", SOON).await?;
-    browser.wait_for_text("#rooms", "Lounge", SOON).await?;
+    // Whether the bot answers there is more than is known.
+    browser.wait_for_text("#rooms .badge[data-kind='plain']", "not paused", SOON).await?;
     browser.wait_for_text("#services", "this one", SOON).await?;
     browser.wait_for_text("#history", "Health", SOON).await?;
 
@@ -40,7 +42,7 @@ async fn it_shows_a_reply_a_silence_with_its_reason_a_pause_and_a_provider_that_
     // In a paused room nobody looks for whom a line was meant, and still the user's name leads to it.
     let pause = json!({ "command": "chat.pause", "args": { "channel": "Lounge" } });
     world.robot.ask("kryten.llm.command", pause).await?;
-    browser.wait_for_text("#rooms", "paused", SOON).await?;
+    browser.wait_for_text("#rooms .badge[data-kind='warning']", "paused", SOON).await?;
     world.mention("alice", "are you asleep?").await?;
     browser.wait_for_text("#decisions", "An operator has paused the bot in this room.", SOON).await
 }

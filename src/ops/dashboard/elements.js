@@ -47,25 +47,37 @@ export function badge(kind, word) {
   return element("span", { class: "badge", "data-kind": kind }, word);
 }
 
-/** A table whose first column heads its rows. */
+/** A table whose first column heads its rows. A row is a list of cells, or `cells` with a `note` on a line below them. */
 export function table(caption, heads, rows, attributes = {}) {
-  const row = (cells) =>
-    element("tr", {}, cells.map((cell, at) => (at === 0 ? element("th", { scope: "row" }, cell) : element("td", {}, cell))));
+  const row = ({ cells, note }) => [
+    element("tr", {}, cells.map((cell, at) => (at === 0 ? element("th", { scope: "row" }, cell) : element("td", {}, cell)))),
+    note && element("tr", { class: "note" }, element("td", { colspan: heads.length }, note)),
+  ];
   return element(
     "table",
     attributes,
     element("caption", { class: "visually-hidden" }, caption),
     element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))),
-    element("tbody", {}, rows.map(row)),
+    element("tbody", {}, rows.map((one) => row(Array.isArray(one) ? { cells: one } : one))),
   );
 }
 
 const drawnBefore = new WeakMap();
 
-/** Fills `place` with what `make` gives for `data`, unless it shows just that already. */
+/**
+ * Fills `place` with what `make` gives for `data`, unless it shows just that already. Of the `<details>` with a
+ * `data-name` those that were open stay open, and one that had the focus keeps it.
+ */
 export function show(place, data, make) {
   const key = JSON.stringify(data) ?? "";
   if (drawnBefore.get(place) === key) return;
   drawnBefore.set(place, key);
+  const named = () => [...place.querySelectorAll("details[data-name]")];
+  const open = named().filter((details) => details.open).map(({ dataset }) => dataset.name);
+  const focused = named().find((details) => details.contains(document.activeElement))?.dataset.name;
   place.replaceChildren(...[make(data)].flat(Infinity).filter(isThere));
+  for (const details of named()) {
+    details.open = open.includes(details.dataset.name);
+    if (details.dataset.name === focused) details.querySelector("summary").focus({ preventScroll: true });
+  }
 }

@@ -15,7 +15,7 @@ export function showStatus(status, offset) {
   show(place("providers"), status.providers, (list) => providers(list ?? [], offset));
   show(place("limits"), [status.limits, status.spend, status.decider], () => limits(status));
   show(place("rooms"), status.rooms, (list) => rooms(list ?? []));
-  show(place("services"), status.services, (list) => services(list ?? []));
+  showServices(status.services ?? []);
 }
 
 function identity(status) {
@@ -112,21 +112,47 @@ function rooms(list) {
   return element("ul", { class: "rows" }, list.map((room) =>
     element("li", {}, element("span", { class: "row-head" },
       element("span", {}, foreign(room.channel, 60), element("small", { class: "muted" }, " ", foreign(room.domain, 80))),
-      room.paused ? badge("warning", room.paused_until ? `paused until ${clock(room.paused_until)}` : "paused") : badge("good", "answering")))));
+      room.paused ? badge("warning", room.paused_until ? `paused until ${clock(room.paused_until)}` : "paused") : badge("plain", "not paused")))));
+}
+
+/** From the best to the worst, as `kryten-llm watch` has it. */
+const STANDINGS = ["healthy", "beating", "announced", "stopped", "degraded", "failing", "silent", "missing"];
+/** Longer reasons are folded to so many letters. */
+const REASON = 100;
+
+/** Of the services only the ages change all the time: the table round them stays, so that it can be read and walked through. */
+function showServices(list) {
+  const worst = [...list].sort((one, other) => STANDINGS.indexOf(other.standing) - STANDINGS.indexOf(one.standing));
+  show(place("services"), worst.map((service) => ({ ...service, beat_age_seconds: undefined })), () => services(worst));
+  place("services").querySelectorAll(".beat").forEach((beat, at) => {
+    const age = worst[at].beat_age_seconds;
+    beat.replaceChildren(typeof age === "number" ? since(new Date(Date.now() - age * 1000).toISOString()) : "never");
+  });
 }
 
 function services(list) {
   if (list.length === 0) return element("p", { class: "muted" }, "None has been heard yet.");
   const rows = list.map((service) => {
-    const where = [service.version && `version ${cut(String(service.version), 30)}`, service.hostname && cut(String(service.hostname), 60)];
-    const name = [foreign(service.service, 60), service.is_us && element("small", { class: "muted" }, " this one")];
-    const beat = typeof service.beat_age_seconds === "number"
-      ? since(new Date(Date.now() - service.beat_age_seconds * 1000).toISOString()) : "never";
-    return [
-      [...name, element("small", { class: "muted under" }, where.filter(Boolean).join(", "))],
-      [badge(kindOf(service.standing), spaced(service.standing)), service.reason && element("small", { class: "under" }, foreign(service.reason, 200))],
-      beat,
+    const where = [service.version && `version ${cut(String(service.version), 30)}`, service.hostname && cut(String(service.hostname), 60)].filter(Boolean);
+    const cells = [
+      [foreign(service.service, 60), service.is_us && element("small", { class: "muted" }, " this one")],
+      badge(kindOf(service.standing), spaced(service.standing)),
+      element("span", { class: "beat" }),
     ];
+    const note = [
+      where.length > 0 && element("span", { class: "muted" }, foreign(where.join(", "))),
+      service.reason && element("div", { class: "reason" }, folded(service.reason, `${service.service} ${service.instance_id}`)),
+    ];
+    return { cells, note: note.some(Boolean) && note };
   });
-  return table("Services on the bus", ["Service", "Standing", "Last beat"], rows, { class: "services" });
+  return table("Services on the bus, the worst first", ["Service", "Standing", "Last beat"], rows, { class: "services" });
+}
+
+/** A text of other people's that is unfolded on wish when it is long. `name` tells it from others in its place. */
+function folded(text, name) {
+  const beginning = cut(String(text), REASON);
+  if (beginning === String(text)) return foreign(text);
+  return element("details", { class: "folded", "data-name": name },
+    element("summary", {}, element("span", { class: "beginning" }, foreign(beginning, REASON + 1)), element("span", { class: "less" }, "Less")),
+    foreign(text, 4096));
 }
