@@ -40,6 +40,75 @@ async fn that_the_history_can_not_be_read_is_said_until_it_can_be() -> Result {
     browser.wait_for(&format!("!{note}.includes('could not be read')"), SOON).await
 }
 
+/// What the history is answered with is the test's: `window.answer` makes it of the daemon's answer.
+const ANSWER_HISTORY: &str = "const fetch = window.fetch;
+    window.fetch = async (path, ...more) => {
+        const answer = await fetch(path, ...more);
+        return String(path).includes('api/history') ? window.answer(answer) : answer;
+    };";
+
+#[tokio::test]
+async fn why_the_history_can_not_be_read_is_told_in_the_daemons_words() -> Result {
+    let Some(browser) = browser("why a history can't be read") else { return Ok(()) };
+    let world = World::of(BINARY).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+    browser.run(ANSWER_HISTORY, json!([])).await?;
+    for (status, body, note) in [
+        (
+            503,
+            r#"{"error": "the disk is <b>full</b>"}"#,
+            "The history could not be read: the disk is <b>full</b>.",
+        ),
+        (500, r#"{"error": "it is not a database"}"#, "The history could not be read: it is not a database."),
+        (503, "history can't be read\n", "The history could not be read."),
+        (502, "<html>Bad Gateway</html>", "The history could not be read."),
+        (500, r#"{"error": {"no": "text"}}"#, "The history could not be read."),
+        (500, "null", "The history could not be read."),
+        (200, "", "The history could not be read."),
+    ] {
+        let answer = "window.answer = () => new Response(arguments[1], { status: arguments[0] })";
+        browser.run(answer, json!([status, body])).await?;
+        browser.click("[data-range='24h']").await?;
+        browser.wait_for_text("#history-note", note, SOON).await?;
+        assert!(browser.text("#history-note").await?.ends_with("Trying again."), "{status} {body}");
+    }
+    browser.run("window.answer = (answer) => answer", json!([])).await?;
+    browser.click("[data-range='24h']").await?;
+    let note = "document.querySelector('#history-note').innerText";
+    browser.wait_for(&format!("!{note}.includes('could not be read')"), SOON).await
+}
+
+#[tokio::test]
+async fn the_first_state_after_a_start_is_told_as_a_start() -> Result {
+    let Some(browser) = browser("a start on the dashboard") else { return Ok(()) };
+    let world = World::of(BINARY).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+    browser.run(ANSWER_HISTORY, json!([])).await?;
+    let answer = "window.answer = async (answer) => {
+        const history = await answer.json();
+        const at = history.to;
+        history.transitions = [
+            { at, to: 'healthy' }, { at, from: 'healthy', to: 'failing', reason: 'no bus' }, { at, from: '', to: 'degraded' },
+        ];
+        return Response.json(history);
+    }";
+    browser.run(answer, json!([])).await?;
+    browser.click("[data-range='24h']").await?;
+    browser.wait_for_text("#history", "started: degraded", SOON).await?;
+    let changes =
+        "return [...document.querySelectorAll('[aria-label=\"Changes of state\"] .row-head > :last-child')]
+        .map(({ innerText }) => innerText)";
+    let told = ["started: degraded", "healthy to failing", "started: healthy"];
+    assert_eq!(browser.run(changes, json!([])).await?, json!(told));
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_was_not_written_down_has_its_colour_explained() -> Result {
     let Some(browser) = browser("the ribbons' legend") else { return Ok(()) };

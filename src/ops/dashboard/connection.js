@@ -16,6 +16,14 @@ export class TokenWanted extends Error {}
 /** Too many pages follow the daemon. */
 export class Crowded extends Error {}
 
+/** The daemon could not answer; `reason` is what it says of that, if anything. */
+export class Unanswered extends Error {
+  constructor(message, reason) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
 /** The token that was refused last, or null when it was refused that there was none. */
 let refused;
 
@@ -37,9 +45,19 @@ async function ask(path, options = {}) {
     refused = token;
     throw new TokenWanted();
   }
-  if (answer.status === 503 && (await answer.text()).includes(CROWDED)) throw new Crowded();
-  if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
+  if (!answer.ok) throw failure(path, answer.status, await answer.text());
   return answer;
+}
+
+function failure(path, status, text) {
+  if (status === 503 && text.includes(CROWDED)) return new Crowded();
+  let reason;
+  try {
+    reason = JSON.parse(text).error;
+  } catch {
+    // It is of somebody between, or there is no more to say.
+  }
+  return new Unanswered(`${path} was answered with ${status}`, typeof reason === "string" ? reason : undefined);
 }
 
 /** What the daemon says at `path`, as data. */

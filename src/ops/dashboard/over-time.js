@@ -82,10 +82,11 @@ export async function loadHistory() {
 
 /** Says what the charts don't: why there are none, or that they are old. */
 function tell() {
-  const known = latest ? `; this is as of ${clock(latest.to)}` : "";
+  const known = latest ? ` This is as of ${clock(latest.to)}.` : "";
+  const why = failure?.reason ? [": ", foreign(failure.reason, 300)] : [];
   if (isOff) note.textContent = "The history is off (history.enabled).";
-  else if (failure instanceof TokenWanted) note.textContent = `The history could not be read${known}. A token is needed.`;
-  else if (failure) note.textContent = `The history could not be read${known}. Trying again.`;
+  else if (failure instanceof TokenWanted) note.textContent = `The history could not be read.${known} A token is needed.`;
+  else if (failure) note.replaceChildren("The history could not be read", ...why, `.${known} Trying again.`);
   else note.textContent = latest?.minutes?.length === 0 ? "Nothing has been written down for this range yet." : "";
 }
 
@@ -162,7 +163,7 @@ function transitions({ transitions: list = [] }) {
   if (newest.length === 0) return card("Changes of state", element("p", { class: "muted" }, "None in this range."));
   return card("Changes of state", element("ol", { class: "rows scroll", tabindex: "0", "aria-label": "Changes of state" }, newest.map(({ at, from, to, reason }) =>
     element("li", {},
-      element("span", { class: "row-head" }, element("time", { datetime: at, class: "muted" }, clock(at)), element("span", {}, from ? `${from} to ` : "", badge(kindOf(to), to))),
+      element("span", { class: "row-head" }, element("time", { datetime: at, class: "muted" }, clock(at)), element("span", {}, from ? `${from} to ` : "started: ", badge(kindOf(to), to))),
       reason && element("span", { class: "row-note" }, foreign(reason, 300))))));
 }
 
@@ -187,7 +188,7 @@ function summary({ rows, rowSize }) {
     milliseconds(row.p50), milliseconds(row.p90), milliseconds(row.p99), figure(row.prompt + row.completion),
   ]);
   const each = rowSize >= 86_400_000 ? "day" : rowSize >= 3_600_000 ? "hour" : `${Math.round(rowSize / 60_000)} minutes`;
-  return element("details", { class: "card wide whole" },
+  return element("details", { class: "card wide whole", "data-name": "charts" },
     element("summary", {}, "The charts as a table"),
     element("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": "The charts as a table" },
       table(`Worst state, sums and worst latency, by ${each}`, heads, lines, { class: "figures-table" })));
