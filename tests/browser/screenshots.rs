@@ -27,6 +27,12 @@ async fn pictures_for_the_readme() -> Result {
     world.mention("alice", "and the ladder?").await?;
     world.provider().always(Behaviour::Status(500, "{}".to_owned()));
     world.ask("carol", "which fight is the best?").await?;
+    for (name, health, reason) in
+        [("economy", "healthy", ""), ("userstats", "degraded", "its disk is nearly full")]
+    {
+        let beat = json!({ "instance_id": "theirs", "version": "0.3.1", "hostname": "vm", "health": health, "health_reason": reason });
+        world.robot.publish(&format!("kryten.service.heartbeat.{name}"), beat).await?;
+    }
 
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;
@@ -39,6 +45,7 @@ async fn pictures_for_the_readme() -> Result {
         browser.dark(dark).await?;
         open(browser, &world.daemon).await?;
         browser.wait_for_text("#decisions", "which fight is the best?", SOON).await?;
+        browser.wait_for_text("#services", "its disk is nearly full", SOON).await?;
         browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
         if let Some(range) = range {
             show(browser, range).await?;
