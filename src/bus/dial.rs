@@ -16,7 +16,7 @@ use super::link::LinkFailure;
 use super::patience::{OutOfPatience, Patience};
 use crate::clock::Clock;
 use crate::config::NatsConfig;
-use crate::health::{HealthMonitor, LinkHealth};
+use crate::health::{HealthMonitor, LinkHealth, listed};
 
 /// How long an attempt on a lost link may take, when the link was quick.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
@@ -149,7 +149,7 @@ impl Dialler {
         let mut texts: Vec<String> = failures.values().map(ToString::to_string).collect();
         texts.dedup();
         let text = texts.join("; ");
-        self.health.link(self.clock.now(), LinkHealth::Down { why: text.clone() });
+        self.health.link(self.clock.now(), LinkHealth::Down { why: listed("", &texts) });
         if failures.len() == self.servers.len() {
             let settings = failures.values().find(|failure| matches!(failure, ConnectFailure::Settings(_)));
             if let (Some(failure), true) = (settings, patience.is_first()) {

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::time::Duration;
 
-use super::component::{Component, ComponentSet, Conditions, message};
+use super::component::{Component, ComponentSet, Conditions, listed};
 use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::news::{Change, LatestNews};
 use super::progress::Progress;
@@ -214,7 +214,7 @@ impl Books {
         let stall = self.facts.stalled.contains(component).then_some("no progress for more than 1 s");
         let conditions = self.conditions[component as usize].messages();
         let messages: Vec<&str> = link.into_iter().chain(stall).chain(conditions).collect();
-        let unhealthy = (!messages.is_empty()).then(|| message(&messages.join("; ")));
+        let unhealthy = (!messages.is_empty()).then(|| listed("", &messages));
         ComponentHealth { component, unhealthy }
     }
 }

@@ -18,7 +18,7 @@ mod window;
 mod tests;
 
 pub use books::Transition;
-pub use component::{Component, ComponentSet, cut};
+pub use component::{Component, ComponentSet, cut, listed, shortened};
 pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts, TokenCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
 pub use news::{Change, News, missed};

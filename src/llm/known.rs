@@ -11,6 +11,7 @@ use super::provider::ProviderState;
 use crate::chat::spend::ProviderSpent;
 use crate::clock::Moment;
 use crate::config::{Config, ProviderConfig};
+use crate::health::listed;
 use crate::names::ProviderName;
 use crate::spend_book::SpendView;
 
@@ -44,7 +45,7 @@ impl Known {
     /// Whether anybody of the configuration in force can be asked, and if not, why.
     pub fn usable(&self) -> Result<(), String> {
         if self.in_force.is_empty() {
-            return Err(format!("no provider can be used: {}", self.unusable.join("; ")));
+            return Err(listed("no provider can be used: ", &self.unusable));
         }
         let is_open = |place: &usize| !self.states[*place].breaker.is_closed();
         match self.in_force.iter().all(is_open) {

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::chat::prompt::{Failure, Templates};
 use crate::clock::Clock;
 use crate::config::Templates as Settings;
-use crate::health::{Component, HealthMonitor};
+use crate::health::{Component, HealthMonitor, listed};
 use keeper::{Keeper, News};
 
 /// How long a reply waits for a look at the folder; then it takes the templates as they were.
@@ -113,11 +113,8 @@ impl TemplatesTask {
         for failure in &news.failures {
             warn!(template = %failure, "a template can't be used; its last good version stays, if there is one");
         }
-        let more = news.failures.len().saturating_sub(1);
-        let message = news.failures.first().map(|first| match more {
-            0 => first.to_string(),
-            _ => format!("{first} (and {more} more)"),
-        });
+        let failures: Vec<String> = news.failures.iter().map(ToString::to_string).collect();
+        let message = (!failures.is_empty()).then(|| listed("", &failures));
         let now = self.clock.now();
         self.health.condition(now, Component::Config, "templates", message, None);
         // What failed before may be mended; if not, the next reply says so again.

@@ -1,5 +1,6 @@
 //! The heartbeats (REQ-002) and the farewell (REQ-007): health as it is.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -7,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::announce::{About, Metadata, metadata};
 use super::base::{Base, Identity, bytes, rounded};
 use crate::clock::iso;
-use crate::health::{ComponentHealth, ProviderHealth, Snapshot, State, cut};
+use crate::health::{ComponentHealth, ProviderHealth, Snapshot, State, shortened};
 
 /// The longest text about a component in a heartbeat, in bytes (REQ-010).
 const COMPONENT_MESSAGE_BYTES: usize = 60;
@@ -173,10 +174,10 @@ fn components<S: Serializer>(components: &&[ComponentHealth], serializer: S) -> 
     struct Entry<'a> {
         healthy: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
-        message: Option<&'a str>,
+        message: Option<Cow<'a, str>>,
     }
     serializer.collect_map(components.iter().map(|ComponentHealth { component, unhealthy }| {
-        let message = unhealthy.as_deref().map(|message| cut(message, COMPONENT_MESSAGE_BYTES));
+        let message = unhealthy.as_deref().map(|message| shortened(message, COMPONENT_MESSAGE_BYTES));
         (component.as_str(), Entry { healthy: message.is_none(), message })
     }))
 }

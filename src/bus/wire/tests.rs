@@ -183,8 +183,8 @@ fn req_003_a_beat_lists_every_configured_provider_before_any_was_called() {
 fn req_010_a_text_in_a_beat_has_at_most_sixty_bytes_on_one_line() {
     for (text, expected) in [
         ("x".repeat(60), "x".repeat(60)),
-        ("x".repeat(61), "x".repeat(60)),
-        (format!("{}é", "x".repeat(59)), "x".repeat(59)),
+        ("x".repeat(61), format!("{}…", "x".repeat(57))),
+        (format!("{}é", "x".repeat(59)), format!("{}…", "x".repeat(57))),
         ("a\r\nb".to_owned(), "a  b".to_owned()),
     ] {
         let monitor = monitor();

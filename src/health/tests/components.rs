@@ -126,13 +126,25 @@ fn texts_of_conditions_are_bounded_and_on_one_line() {
     let monitor = connected();
     set(&monitor, at(1), "a", &format!("one\nline{}", "é".repeat(1000)));
     let message = wrong(&monitor, at(1), ROBOT).expect("unhealthy");
-    assert!(message.starts_with("one lineé"));
-    assert_eq!(message.len(), 256);
+    assert_eq!(message, format!("one line{}…", "é".repeat(122)), "at most 256 bytes");
     set(&monitor, at(1), "b", &"x".repeat(1000));
-    assert_eq!(wrong(&monitor, at(1), ROBOT).map(|message| message.len()), Some(256));
+    let both = wrong(&monitor, at(1), ROBOT).expect("unhealthy");
+    assert!(both.starts_with("one lineé") && both.ends_with("é…; and 1 more"), "{both}");
+    assert!(both.len() <= 256, "{} bytes", both.len());
     monitor.link(at(1), down(&format!("cut\r\n{}", "x".repeat(1000))));
     let nats = wrong(&monitor, at(1), Component::Nats).expect("unhealthy");
-    assert!(nats.starts_with("cut  x") && nats.len() == 256, "{nats}");
+    assert!(nats.starts_with("cut  x") && nats.ends_with("x…") && nats.len() == 256, "{nats}");
+}
+
+#[test]
+fn of_many_conditions_as_many_are_told_as_have_room_and_the_number_of_the_rest() {
+    let monitor = connected();
+    for room in 10..74 {
+        set(&monitor, at(1), &room.to_string(), &format!("muted in room {room}"));
+    }
+    let told: Vec<String> = (10..23).map(|room| format!("muted in room {room}")).collect();
+    let expected = format!("{}; and 51 more", told.join("; "));
+    assert_eq!(wrong(&monitor, at(1), ROBOT), Some(expected));
 }
 
 #[test]
