@@ -5,6 +5,7 @@
 //! itself. Nothing that happens to the file costs the service anything but its history.
 
 mod book;
+mod losses;
 pub mod minute;
 mod pruning;
 mod reader;
@@ -15,13 +16,14 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::config;
 use crate::health::{Component, HealthMonitor};
+use losses::Losses;
 pub use reader::{NoHistory, Reader};
 pub use recorder::Recorder;
 pub use steps::Range;
@@ -36,15 +38,6 @@ const WAITING: usize = 256;
 pub struct History {
     reader: Option<Reader>,
     losses: Arc<Losses>,
-}
-
-/// What went wrong since the start.
-#[derive(Debug, Default)]
-struct Losses {
-    /// Writes that failed.
-    failures: AtomicU64,
-    /// What was not kept because too much waited, or happened, at once.
-    lost: AtomicU64,
 }
 
 impl History {
@@ -97,7 +90,8 @@ impl History {
         self.losses.failures.load(Ordering::Relaxed)
     }
 
-    /// How much was not kept since the start because too much waited, or happened, at once.
+    /// How much was not kept since the start because too much waited, or happened, at once, or could not be
+    /// written for too long.
     pub fn lost(&self) -> u64 {
         self.losses.lost.load(Ordering::Relaxed)
     }

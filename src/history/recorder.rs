@@ -1,22 +1,19 @@
 //! Looks at health once a second and hands on what is to be kept.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use super::Losses;
 use super::book::MinuteBook;
+use super::losses::{LossTeller, Losses};
 use super::minute::Figures;
 use super::store::Entry;
 use crate::clock::{Clock, Moment};
 use crate::health::{HealthMonitor, missed};
-use crate::seldom::Seldom;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What there is of the running minute is kept so often, if anything happened: so much may be lost by a kill.
@@ -37,9 +34,7 @@ pub struct Recorder {
     /// The figures of the running minute as they were last handed on.
     kept: Figures,
     entries: mpsc::Sender<Entry>,
-    losses: Arc<Losses>,
-    /// Tells that something was lost.
-    warnings: Seldom,
+    losses: LossTeller,
 }
 
 impl Recorder {
@@ -59,8 +54,7 @@ impl Recorder {
             replies: 0,
             kept: Figures::default(),
             entries,
-            losses,
-            warnings: Seldom::default(),
+            losses: LossTeller::new(losses),
         }
     }
 
@@ -122,9 +116,6 @@ impl Recorder {
     }
 
     fn lose(&mut self, count: u64, why: &str) {
-        let lost_since_start = self.losses.lost.fetch_add(count, Ordering::Relaxed) + count;
-        if self.warnings.is_due(self.clock.now().elapsed) {
-            warn!(lost_since_start, "the history is incomplete: {why}");
-        }
+        self.losses.lose(self.clock.now().elapsed, count, why);
     }
 }

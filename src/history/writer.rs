@@ -1,8 +1,8 @@
 //! The one task that writes the history's file.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,13 +10,14 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tracing::{error, warn};
 
+use super::WAITING;
+use super::losses::{LossTeller, Losses};
 use super::store::{Entry, Store, StoreError};
-use super::{Losses, WAITING};
 use crate::clock::Clock;
 use crate::health::{Component, HealthMonitor};
 use crate::seldom::Seldom;
 
-/// What could not be written is tried again with what comes next: so much of it, the latest.
+/// What could not be written is tried again with what comes next: so much of it, the latest. The rest is lost.
 const KEPT_TO_TRY_AGAIN: usize = 1024;
 /// A write that has not returned for so long is told: the disk hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
@@ -39,8 +40,7 @@ impl Writer {
         losses: Arc<Losses>,
     ) -> Self {
         let path = store.path().to_owned();
-        let teller = Teller { clock, health, path, losses, warnings: Seldom::default(), hangs: false };
-        Self { store, waiting, teller }
+        Self { store, waiting, teller: Teller::new(clock, health, path, losses) }
     }
 
     /// Writes until the recorder is gone and all is written. The file is not opened before there is something
@@ -60,11 +60,27 @@ impl Writer {
             (self.store, batch) = (returned, written);
             match &result {
                 Ok(()) => batch.clear(),
-                Err(_) => _ = batch.drain(..batch.len().saturating_sub(KEPT_TO_TRY_AGAIN)),
+                Err(_) => self.teller.lose(keep_to_try_again(&mut batch), "it can't be written for so long"),
             }
             self.teller.written(result);
         }
+        self.teller.lose(batch.len(), "it could not be written up to the end");
     }
+}
+
+/// Leaves what is worth another try: of one and the same minute the newest, which holds all that the others do,
+/// and only so much in all. Returns how much is lost by that.
+fn keep_to_try_again(batch: &mut Vec<Entry>) -> usize {
+    let mut is_newer_there = HashSet::new();
+    batch.reverse();
+    batch.retain(|entry| match entry {
+        Entry::Minute(minute) => is_newer_there.insert((minute.at, minute.part)),
+        Entry::Start(_) | Entry::News(_) => true,
+    });
+    batch.reverse();
+    let lost = batch.len().saturating_sub(KEPT_TO_TRY_AGAIN);
+    batch.drain(..lost);
+    lost
 }
 
 /// Tells health and the log how writing goes.
@@ -73,7 +89,7 @@ struct Teller {
     clock: Clock,
     health: HealthMonitor,
     path: PathBuf,
-    losses: Arc<Losses>,
+    losses: LossTeller,
     /// Tells that the file can't be written.
     warnings: Seldom,
     /// Whether the latest write took, or takes, so long that it counts as hanging.
@@ -81,6 +97,11 @@ struct Teller {
 }
 
 impl Teller {
+    fn new(clock: Clock, health: HealthMonitor, path: PathBuf, losses: Arc<Losses>) -> Self {
+        let losses = LossTeller::new(losses);
+        Self { clock, health, path, losses, warnings: Seldom::default(), hangs: false }
+    }
+
     /// Waits for a write of `count` entries to return, however long that takes: a file system that hangs holds
     /// up nobody else. None when it panicked.
     async fn end_of<T>(&mut self, mut write: JoinHandle<T>, count: usize) -> Option<T> {
@@ -95,8 +116,8 @@ impl Teller {
             }
         };
         if ended.is_err() {
-            self.losses.failures.fetch_add(1, Ordering::Relaxed);
-            self.losses.lost.fetch_add(count as u64, Ordering::Relaxed);
+            self.losses.write_failed();
+            self.lose(count, "writing it panicked");
             error!("writing the history panicked; this is a bug, please report it");
             self.condition(Some("writing panicked; none is kept until the next start".to_owned()));
         }
@@ -109,12 +130,16 @@ impl Teller {
             Ok(()) => self.hangs.then(|| HANGS.to_owned()),
             Err(error) => {
                 let failure = format!("the last write failed: {error}");
-                self.losses.failures.fetch_add(1, Ordering::Relaxed);
+                self.losses.write_failed();
                 self.warn(&failure);
                 Some(failure)
             }
         };
         self.condition(failure);
+    }
+
+    fn lose(&mut self, count: usize, why: &str) {
+        self.losses.lose(self.clock.now().elapsed, count as u64, why);
     }
 
     fn warn(&mut self, failure: &str) {
@@ -130,15 +155,36 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::health::State;
+    use crate::history::minute::{Figures, Minute};
 
     fn teller() -> Teller {
         let clock = Clock::start();
         let health = HealthMonitor::new(clock.now(), [], std::iter::empty::<Component>());
-        let (path, warnings) = (PathBuf::new(), Seldom::default());
-        Teller { clock, health, path, losses: Arc::default(), warnings, hangs: false }
+        Teller::new(clock, health, PathBuf::new(), Arc::default())
+    }
+
+    fn counted(losses: &Losses) -> [u64; 2] {
+        [&losses.failures, &losses.lost].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    fn minute(at: i64, part: i64, messages: u64) -> Entry {
+        let figures = Figures { messages, ..Figures::default() };
+        Entry::Minute(Minute { at, part, state: State::Healthy, figures })
+    }
+
+    /// When, which part, and how many messages.
+    fn minutes(entries: &[Entry]) -> Vec<(i64, i64, u64)> {
+        let minutes = entries.iter().map(|entry| match entry {
+            Entry::Minute(minute) => (minute.at, minute.part, minute.figures.messages),
+            other => panic!("no minute: {other:?}"),
+        });
+        minutes.collect()
     }
 
     fn unhealthy(health: &HealthMonitor, clock: Clock) -> Option<String> {
@@ -172,13 +218,48 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_that_panics_is_told_and_counted() {
-        let mut teller = teller();
+        let losses = Arc::new(Losses::default());
+        let mut teller = Teller { losses: LossTeller::new(losses.clone()), ..teller() };
         let write = tokio::spawn(async { panic!("as a test") });
         assert_eq!(teller.end_of::<()>(write, 7).await, None);
         let unhealthy = unhealthy(&teller.health, teller.clock);
         assert!(unhealthy.as_ref().is_some_and(|why| why.contains("panicked")), "{unhealthy:?}");
-        let counted =
-            [&teller.losses.failures, &teller.losses.lost].map(|count| count.load(Ordering::Relaxed));
-        assert_eq!(counted, [1, 7]);
+        assert_eq!(counted(&losses), [1, 7]);
+    }
+
+    #[test]
+    fn of_what_could_not_be_written_each_minute_is_kept_once_as_it_was_last() {
+        let parts = [(60, 1, 3), (120, 1, 1), (60, 1, 5), (60, 2, 2), (120, 1, 4)];
+        let mut batch = vec![Entry::Start(Clock::start().now())];
+        batch.extend(parts.map(|(at, part, messages)| minute(at, part, messages)));
+        assert_eq!(keep_to_try_again(&mut batch), 0, "none of that is lost");
+        assert!(matches!(batch[0], Entry::Start(_)), "{batch:?}");
+        assert_eq!(minutes(&batch[1..]), [(60, 1, 5), (60, 2, 2), (120, 1, 4)]);
+    }
+
+    #[test]
+    fn of_too_much_that_could_not_be_written_the_latest_is_kept_and_the_rest_counted() {
+        let mut batch: Vec<Entry> = (0..1_100).flat_map(|at| [minute(at, 1, 1), minute(at, 1, 2)]).collect();
+        assert_eq!(keep_to_try_again(&mut batch), 76);
+        let kept: Vec<_> = (76..1_100).map(|at| (at, 1, 2)).collect();
+        assert_eq!(minutes(&batch), kept);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_can_never_be_written_costs_every_entry_and_each_is_counted_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (clock, losses) = (Clock::start(), Arc::new(Losses::default()));
+        let health = HealthMonitor::new(clock.now(), [], std::iter::empty::<Component>());
+        let store = Store::new(folder.path().to_owned(), Duration::from_secs(86_400), 1 << 20);
+        let (entries, waiting) = mpsc::channel(WAITING);
+        let writer = Writer::new(clock, health, store, waiting, losses.clone());
+        let fill = async move {
+            for at in 0..1_100 {
+                entries.send(minute(at, 1, 1)).await.expect("somebody writes");
+            }
+        };
+        tokio::join!(writer.run(), fill);
+        let [failures, lost] = counted(&losses);
+        assert_eq!((failures > 1, lost), (true, 1_100));
     }
 }
