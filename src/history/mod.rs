@@ -5,6 +5,7 @@
 //! itself. Nothing that happens to the file costs the service anything but its history.
 
 mod book;
+mod document;
 mod losses;
 pub mod minute;
 mod pruning;
@@ -23,8 +24,9 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::config;
 use crate::health::{Component, HealthMonitor};
+use document::Document;
 use losses::Losses;
-pub use reader::{NoHistory, Reader};
+pub use reader::{Reader, Unread};
 pub use recorder::Recorder;
 pub use steps::Range;
 use store::Store;
@@ -36,14 +38,32 @@ const WAITING: usize = 256;
 /// Shows the history, and how well it is kept. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct History {
-    reader: Option<Reader>,
+    kept: Option<Kept>,
     losses: Arc<Losses>,
+}
+
+/// Where it is, and who knows whether it can be written.
+#[derive(Debug, Clone)]
+struct Kept {
+    reader: Reader,
+    health: HealthMonitor,
+}
+
+/// Why there is nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoHistory {
+    /// The configuration doesn't want any.
+    #[error("no history is kept: history.enabled is false")]
+    Off,
+    /// It can't be read now, and why: what the component says, if it says anything.
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 impl History {
     /// No history is kept.
     pub fn off() -> Self {
-        Self { reader: None, losses: Arc::default() }
+        Self { kept: None, losses: Arc::default() }
     }
 
     /// The history of the service that has just started, and what keeps it; nothing does when the
@@ -66,23 +86,32 @@ impl History {
             Store::new(path.clone(), settings.retention, settings.max_mib.saturating_mul(1024 * 1024));
         let recorder = Recorder::new(clock, health.clone(), entries, losses.clone());
         let writer = Writer::new(clock, health.clone(), store, waiting, losses.clone());
-        (Self { reader: Some(Reader::new(path)), losses }, Some((recorder, writer)))
+        let kept = Kept { reader: Reader::new(path), health: health.clone() };
+        (Self { kept: Some(kept), losses }, Some((recorder, writer)))
     }
 
-    /// What there is of this range, which ends now, as `/api/history` shows it: a text of JSON.
+    /// What there is of this range, which ends now, as `/api/history` shows it: a text of JSON. Before anything
+    /// was written that is nothing, unless it can't be written.
     ///
     /// # Errors
     /// When none is kept, or it can't be read.
     pub async fn document(&self, clock: Clock, range: Range) -> Result<String, NoHistory> {
-        match &self.reader {
-            Some(reader) => reader.document(clock.now().wall, range).await,
-            None => Err(NoHistory::Off),
+        let kept = self.kept.as_ref().ok_or(NoHistory::Off)?;
+        let now = clock.now().wall;
+        let why = match kept.reader.document(now, range).await {
+            Ok(document) => return Ok(document),
+            Err(why) => why,
+        };
+        match (kept.trouble(clock), why) {
+            (Some(trouble), _) => Err(NoHistory::Unreadable(trouble)),
+            (None, Unread::Nothing) => Document::empty(now, range).text().map_err(NoHistory::Unreadable),
+            (None, why) => Err(NoHistory::Unreadable(why.to_string())),
         }
     }
 
     /// Whether any is kept.
     pub fn is_kept(&self) -> bool {
-        self.reader.is_some()
+        self.kept.is_some()
     }
 
     /// How many writes failed since the start.
@@ -94,6 +123,14 @@ impl History {
     /// written for too long.
     pub fn lost(&self) -> u64 {
         self.losses.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Kept {
+    /// What the component says is wrong.
+    fn trouble(&self, clock: Clock) -> Option<String> {
+        let components = self.health.snapshot(clock.now()).components;
+        components.into_iter().find(|known| known.component == Component::History)?.unhealthy
     }
 }
 

@@ -1,20 +1,22 @@
 //! Looking into the history's file, on a connection of its own that can't write.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, Row, params};
-use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::document::{Document, ProviderChange, StateAtStart, Transition};
 use super::minute::{Figures, Latency};
-use super::steps::{Range, Step, Steps};
-use super::store::{LATEST_OF_PROVIDERS, VERSION};
+use super::steps::{Range, Steps};
+use super::store::{LATEST_OF_PROVIDERS, NO_FILE, VERSION, has_no_table};
 use crate::clock::iso;
 use crate::health::{State, TokenCounts};
 
@@ -29,15 +31,21 @@ const BUSY: Duration = Duration::from_millis(500);
 /// Of so many changes of a kind the latest are shown.
 const MOST_CHANGES: usize = 2_000;
 
-/// Why there is nothing to show.
+/// Why a look found nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoHistory {
-    /// The configuration doesn't want any.
-    #[error("no history is kept: history.enabled is false")]
-    Off,
+pub enum Unread {
+    /// There is no file, or there is nothing in it yet.
+    #[error("nothing was written down yet")]
+    Nothing,
     /// It can't be read now.
     #[error("the history can't be read: {0}")]
-    Unreadable(String),
+    Because(String),
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Self {
+        Self::Because(why)
+    }
 }
 
 /// Looks into the file. Cheap to clone.
@@ -45,43 +53,6 @@ pub enum NoHistory {
 pub struct Reader {
     path: PathBuf,
     places: Arc<Semaphore>,
-}
-
-/// What is shown.
-#[derive(Debug, Serialize)]
-struct Document {
-    range: &'static str,
-    from: String,
-    to: String,
-    step_seconds: i64,
-    /// The steps in which the service ran.
-    minutes: Vec<Step>,
-    transitions: Vec<Transition>,
-    providers: Vec<ProviderChange>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state_at_start: Option<StateAtStart>,
-    providers_at_start: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Transition {
-    at: String,
-    from: String,
-    to: String,
-    reason: String,
-}
-
-#[derive(Debug, Serialize)]
-struct ProviderChange {
-    at: String,
-    provider: String,
-    from: String,
-    to: String,
-}
-
-#[derive(Debug, Serialize)]
-struct StateAtStart {
-    state: String,
 }
 
 impl Reader {
@@ -94,23 +65,23 @@ impl Reader {
     /// latest are shown.
     ///
     /// # Errors
-    /// When the file can't be read within two seconds or so, or two others are being answered for as long.
-    pub async fn document(&self, now: DateTime<Utc>, range: Range) -> Result<String, NoHistory> {
-        let unreadable = |why: String| NoHistory::Unreadable(why);
+    /// When there is no file, when it can't be read within two seconds or so, or when two others are being
+    /// answered for as long.
+    pub async fn document(&self, now: DateTime<Utc>, range: Range) -> Result<String, Unread> {
         let place = timeout(WAIT, self.places.clone().acquire_owned())
             .await
-            .map_err(|_| unreadable("others are being answered".to_owned()))?;
+            .map_err(|_| "others are being answered".to_owned())?;
         let path = self.path.clone();
         let look = move || {
             // Held to the end, even when nobody waits for it any more.
             let _place = place;
-            let document = Look::begin(&path)?.document(now, range)?;
-            serde_json::to_string(&document).map_err(|error| error.to_string())
+            let look = Look::begin(&path)?.ok_or(Unread::Nothing)?;
+            Ok(look.document(now, range)?.text()?)
         };
         let looked = timeout(LOOK + BUSY, spawn_blocking(look))
             .await
-            .map_err(|_| unreadable("its file does not answer: the disk hangs".to_owned()))?;
-        looked.map_err(|error| unreadable(error.to_string()))?.map_err(unreadable)
+            .map_err(|_| "its file does not answer: the disk hangs".to_owned())?;
+        looked.map_err(told)?
     }
 }
 
@@ -121,38 +92,42 @@ struct Look {
 }
 
 impl Look {
-    fn begin(path: &Path) -> Result<Self, String> {
+    /// None when there is no file, or when it is only just being made.
+    fn begin(path: &Path) -> Result<Option<Self>, String> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) if !metadata.is_file() => return Err(NO_FILE.to_owned()),
+            _ => {}
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(told)?;
         connection.busy_timeout(BUSY).map_err(told)?;
         let version: i64 =
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(told)?;
+        if version == 0 && has_no_table(&connection).map_err(told)? {
+            return Ok(None);
+        }
         if usize::try_from(version) != Ok(VERSION) {
             return Err(format!("its file is of version {version}, not {VERSION}"));
         }
-        Ok(Self { connection, deadline: Instant::now() + LOOK })
+        Ok(Some(Self { connection, deadline: Instant::now() + LOOK }))
     }
 
     fn document(&self, now: DateTime<Utc>, range: Range) -> Result<Document, String> {
         // All of it as it was at one moment.
         self.connection.execute_batch("BEGIN").map_err(told)?;
         let mut steps = Steps::of(range.step());
-        let from = steps.begin((now - range.length()).timestamp());
-        let to = now.timestamp();
+        let (from, to) = (range.begin(now), now.timestamp());
         self.minutes(&mut steps, from, to)?;
         self.silences(&mut steps, from, to)?;
-        let begin = DateTime::<Utc>::from_timestamp(from, 0).unwrap_or_default();
-        let (from, to) = (begin.timestamp_millis(), now.timestamp_millis());
+        let (from, to) = (from.saturating_mul(1_000), now.timestamp_millis());
         Ok(Document {
-            range: range.as_str(),
-            from: iso(begin),
-            to: iso(now),
-            step_seconds: range.step(),
             minutes: steps.show(),
             transitions: self.transitions(from, to)?,
             providers: self.providers(from, to)?,
             state_at_start: self.state_at(from)?,
             providers_at_start: self.providers_at(from)?,
+            ..Document::empty(now, range)
         })
     }
 
@@ -297,13 +272,33 @@ mod tests {
         let reader = Reader::new(folder.path().join("history.db"));
         let held = reader.places.clone().acquire_many_owned(2).await.expect("two places");
         tokio::time::pause();
-        let busy = NoHistory::Unreadable("others are being answered".to_owned());
+        let busy = Unread::Because("others are being answered".to_owned());
         assert_eq!(reader.document(Utc::now(), Range::Hour).await, Err(busy));
         tokio::time::resume();
         drop(held);
-        let missing = reader.document(Utc::now(), Range::Hour).await.expect_err("no file");
-        assert!(missing.to_string().contains("unable to open"), "{missing}");
+        assert_eq!(reader.document(Utc::now(), Range::Hour).await, Err(Unread::Nothing), "no file");
         assert_eq!(reader.places.available_permits(), AT_ONCE, "each place is given back");
+    }
+
+    #[test]
+    fn a_file_without_anything_is_nothing_and_one_that_is_none_of_ours_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("history.db");
+        let look = || Look::begin(&path).map(|look| look.is_some());
+        assert_eq!(look(), Ok(false), "no file");
+        fs::write(&path, "").expect("written");
+        assert_eq!(look(), Ok(false), "an empty file");
+        let connection = Connection::open(&path).expect("a database");
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).expect("a database");
+        assert_eq!(look(), Ok(false), "a database without a table, as one is that is being made");
+        connection.execute_batch("CREATE TABLE other (x)").expect("a table");
+        assert_eq!(look(), Err(format!("its file is of version 0, not {VERSION}")));
+        drop(connection);
+        fs::write(&path, "no database".repeat(1_000)).expect("written");
+        assert_eq!(look(), Err("file is not a database".to_owned()));
+        fs::remove_file(&path).expect("gone");
+        fs::create_dir(&path).expect("a folder");
+        assert_eq!(look(), Err("something stands there that is no file".to_owned()));
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Range {
         }
     }
 
+    /// When its first step begins, in seconds since 1970, if it ends now.
+    pub fn begin(self, now: DateTime<Utc>) -> i64 {
+        Steps::of(self.step()).begin((now - self.length()).timestamp())
+    }
+
     /// How long one of its steps is, in seconds: whole minutes, and at most 1,441 steps in all.
     pub fn step(self) -> i64 {
         match self {
@@ -101,7 +106,7 @@ impl Steps {
     }
 
     /// When the step begins that a second lies in.
-    pub fn begin(&self, second: i64) -> i64 {
+    fn begin(&self, second: i64) -> i64 {
         second.div_euclid(self.seconds) * self.seconds
     }
 

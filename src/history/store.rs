@@ -15,7 +15,7 @@ use super::minute::Minute;
 use super::pruning::Pruning;
 use crate::clock::Moment;
 use crate::health::{Change, News};
-pub(super) use schema::{LATEST_OF_PROVIDERS, VERSION};
+pub(super) use schema::{LATEST_OF_PROVIDERS, NO_FILE, VERSION, has_no_table};
 
 /// What a second process that looks at the file may cost a write.
 const BUSY: Duration = Duration::from_secs(2);

@@ -124,6 +124,39 @@ async fn what_was_before_the_range_is_known_as_it_was_left() {
 }
 
 #[tokio::test]
+async fn before_anything_was_written_every_range_is_empty() {
+    let folder = TempDir::new().expect("a folder");
+    let clock = Clock::start();
+    let (history, _) = History::new(&settings(), &folder.path().join("state"), clock, &health(clock));
+    for range in Range::ALL {
+        let document = shown(&history, clock, range).await;
+        for list in ["minutes", "transitions", "providers"] {
+            assert_eq!(document[list], Value::Array(vec![]), "{list}: {document}");
+        }
+        assert_eq!(document["providers_at_start"], serde_json::json!({}), "{document}");
+        assert_eq!(document["range"], range.as_str());
+        assert!(document["from"].is_string() && document["to"].is_string(), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_file_a_writer_that_has_failed_is_told() {
+    let folder = TempDir::new().expect("a folder");
+    let blocked = folder.path().join("state");
+    fs::write(&blocked, "a file where a folder should be").expect("written");
+    let clock = Clock::start();
+    let health = health(clock);
+    let (history, keeping) = History::new(&settings(), &blocked.join("deeper"), clock, &health);
+    let (recorder, writer) = keeping.expect("it is kept");
+    let stop = CancellationToken::new();
+    stop.cancel();
+    tokio::join!(recorder.run(stop), writer.run());
+    fs::remove_file(&blocked).expect("gone");
+    let unreadable = history.document(clock, Range::Hour).await.expect_err("no history");
+    assert!(unreadable.to_string().starts_with("the last write failed: "), "{unreadable}");
+}
+
+#[tokio::test]
 async fn a_file_that_can_not_be_written_makes_the_component_unhealthy_until_it_can() {
     let folder = TempDir::new().expect("a folder");
     let clock = Clock::start();
@@ -139,7 +172,7 @@ async fn a_file_that_can_not_be_written_makes_the_component_unhealthy_until_it_c
     assert!(message.starts_with("the last write failed: "), "{message}");
     assert_eq!(history.write_failures(), 1);
     let unreadable = history.document(clock, Range::Hour).await.expect_err("no history");
-    assert!(matches!(unreadable, NoHistory::Unreadable(_)), "{unreadable}");
+    assert_eq!(unreadable, NoHistory::Unreadable(message), "in the words of the component");
     fs::remove_dir(&in_the_way).expect("gone");
     let history = run(&folder, clock, &health, || {}).await;
     assert_eq!((wrong(&health), history.write_failures()), (None, 0));

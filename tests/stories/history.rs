@@ -4,7 +4,7 @@ use std::fs;
 
 use kryten_testkit::provider::{COMPLETION_TOKENS, PROMPT_TOKENS};
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Exit, Mark, Result};
+use kryten_testkit::{Behaviour, Context as _, Exit, Mark, Result};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -63,8 +63,6 @@ async fn what_happened_is_shown_and_survives_a_kill() -> Result {
     let history = world.daemon.wait_for_json(PAGE, SOON, goes_on).await?;
     assert!(all_is_there(&history), "{history}");
 
-    let (status, body) = world.daemon.get("/api/history?range=2h").await?;
-    assert_eq!((status, body.as_str()), (400, "range is one of 1h, 24h, 7d, 30d\n"));
     let before = sum(&history, "/messages");
     world.robot.chat("ann", "the last word").await?;
     world.wait_for_health(SOON, |health| health["messages_processed"].as_u64() > Some(2)).await?;
@@ -73,6 +71,22 @@ async fn what_happened_is_shown_and_survives_a_kill() -> Result {
     let after = world.daemon.wait_for_json(PAGE, SOON, |history| sum(history, "/messages") > 0).await?;
     assert!(sum(&after, "/messages") > before, "what the last seconds counted is written at a stop: {after}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_new_install_has_an_empty_history_at_once() -> Result {
+    let world = World::of(BINARY).start_at_once().await?;
+    let (status, first) = world.daemon.get(PAGE).await?;
+    assert_eq!(status, 200, "{first}");
+    // Also while the file is being made there is always a document.
+    let has_a_minute = |history: &Value| {
+        for name in ["minutes", "transitions", "providers"] {
+            assert!(history[name].is_array(), "{name}: {history}");
+        }
+        assert!(history["providers_at_start"].is_object(), "{history}");
+        list(history, "minutes").count() > 0
+    };
+    world.daemon.wait_for_json(PAGE, SOON, has_a_minute).await.map(drop)
 }
 
 #[tokio::test]
@@ -97,7 +111,9 @@ async fn a_file_that_can_not_be_written_costs_the_history_and_nothing_else() -> 
     assert_eq!((&health["status"], &health["reason"]), (&json!("degraded"), &json!("unhealthy: history")));
     let message = health.pointer("/components/history/message").and_then(Value::as_str);
     assert!(message.is_some_and(|message| message.starts_with("the last write failed")), "{health}");
-    assert_eq!(world.daemon.get(PAGE).await?.0, 503);
+    let (status, answer) = world.daemon.get(PAGE).await?;
+    let told: Value = serde_json::from_str(&answer).context("an answer")?;
+    assert_eq!((status, &told), (503, &json!({ "error": message })), "the same words");
     world.ask("bob", "what to watch?").await?;
 
     fs::remove_dir_all(world.daemon.folder().join("state/history.db")).expect("gone");
@@ -129,7 +145,7 @@ async fn a_disk_that_hangs_costs_the_history_and_nothing_else() -> Result {
     let (status, body) = world.daemon.get(PAGE).await?;
     assert_eq!(
         (status, body.as_str()),
-        (503, "the history can't be read: its file does not answer: the disk hangs\n")
+        (503, r#"{"error":"the history can't be read: its file does not answer: the disk hangs"}"#)
     );
     let told = |health: &Value| {
         let message = health.pointer("/components/history/message").and_then(Value::as_str);
@@ -194,7 +210,7 @@ async fn a_full_disk_costs_the_history_and_nothing_else() -> Result {
 async fn without_a_history_the_page_says_so_and_no_file_is_made() -> Result {
     let world = World::of(BINARY).config(json!({ "history": { "enabled": false } })).start().await?;
     let (status, body) = world.daemon.get(PAGE).await?;
-    assert_eq!((status, body.as_str()), (404, "no history is kept: history.enabled is false\n"));
+    assert_eq!((status, body.as_str()), (404, r#"{"error":"no history is kept: history.enabled is false"}"#));
     world.ask("bob", "what to watch?").await?;
     assert_eq!(world.stop().await?, Exit::Code(0));
     assert!(!world.daemon.folder().join("state/history.db").exists());

@@ -86,6 +86,31 @@ async fn the_status_and_the_decisions_tell_what_happened() -> Result {
 }
 
 #[tokio::test]
+async fn what_can_not_be_asked_is_refused_alike_by_every_page_that_takes_parameters() -> Result {
+    let world = World::of(BINARY).start_at_once().await?;
+    for page in ["/api/decisions", "/api/history"] {
+        for (query, told) in [
+            ("since=1", "since: is unknown; there "),
+            ("limit=0", "limit: "),
+            ("range=2h", "range: "),
+            ("limit=1&range=1h", ": is unknown; there "),
+            ("limit=1&limit=1", "limit: is "),
+            ("range=1h&range=1h", "range: is "),
+        ] {
+            let path = format!("{page}?{query}");
+            let (status, answer) = world.daemon.get(&path).await?;
+            let answer: Value = serde_json::from_str(&answer).context(format_args!("{path}: {answer}"))?;
+            let error = answer["error"].as_str().unwrap_or_default();
+            assert_eq!((status, error.contains(told)), (400, true), "{path}: {answer}");
+        }
+    }
+    let (status, answer) = world.daemon.get("/api/history?range=2h").await?;
+    let told = r#"{"error":"range: must be 1h, 24h, 7d or 30d; there is: range (1h, 24h, 7d or 30d)"}"#;
+    assert_eq!((status, answer.as_str()), (400, told));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stalled_decider_is_told_and_hangs_nobody() -> Result {
     let world = World::of(BINARY).start().await?;
     world.robot.chat("bob", "test-hook stall decider 10").await?;

@@ -54,6 +54,8 @@ pub const LATEST_OF_PROVIDERS: &str = "
 
 /// How many steps there are: what `user_version` says of a present file.
 pub const VERSION: usize = STEPS.len();
+/// Why there can be no history in a folder, a pipe, or the like.
+pub const NO_FILE: &str = "something stands there that is no file";
 /// Owner and group only, as for the other files of ours.
 const FOLDER_MODE: u32 = 0o750;
 
@@ -64,7 +66,7 @@ pub fn open(path: &Path, busy: Duration, check: bool) -> Result<Connection, Stor
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
     }
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(std::io::Error::other("something stands there that is no file").into());
+        return Err(std::io::Error::other(NO_FILE).into());
     }
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -92,7 +94,6 @@ pub fn open(path: &Path, busy: Duration, check: bool) -> Result<Connection, Stor
 /// Does the steps that the file has not seen.
 pub(super) fn bring_up_to_date(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let done = usize::try_from(version).ok().filter(|done| *done <= steps.len());
     let Some(done) = done else {
         return Err(StoreError::NotOurs(format!(
@@ -100,7 +101,7 @@ pub(super) fn bring_up_to_date(connection: &mut Connection, steps: &[&str]) -> R
             steps.len()
         )));
     };
-    if (done == 0) != (tables == 0) {
+    if (done == 0) != has_no_table(connection)? {
         return Err(StoreError::NotOurs("it is a database of something else".to_owned()));
     }
     if done < steps.len() {
@@ -110,6 +111,11 @@ pub(super) fn bring_up_to_date(connection: &mut Connection, steps: &[&str]) -> R
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Whether nothing was made in it yet.
+pub fn has_no_table(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
 /// When the latest of the oldest twentieth of all was, in seconds; none where there is nothing. It counts what

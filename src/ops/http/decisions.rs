@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use serde_json::json;
-use url::form_urlencoded;
 
-use super::{HttpState, json_page};
+use super::query::parameters;
+use super::{HttpState, error_page, json_page};
 use crate::chat::decisions::Wanted;
 use crate::names::Username;
 use crate::ops::commands::{Pauses, documents};
@@ -24,23 +23,20 @@ const ALLOWED: &str = "there are: limit (1 to 500), user, channel, fired (true o
 pub(super) async fn page(State(state): State<Arc<HttpState>>, uri: Uri) -> Response {
     let wanted = match wanted(uri.query().unwrap_or_default(), &state.rooms) {
         Ok(wanted) => wanted,
-        Err(error) => return json_page(StatusCode::BAD_REQUEST, &json!({"error": error})),
+        Err(error) => return error_page(StatusCode::BAD_REQUEST, &error),
     };
     match state.figures.asking.ask(move |_, _, decisions| decisions.recent(&wanted)).await {
         Some(recent) => json_page(StatusCode::OK, &documents::decisions(&recent)),
-        None => json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "the decider does not answer"})),
+        None => error_page(StatusCode::SERVICE_UNAVAILABLE, "the decider does not answer"),
     }
 }
 
 fn wanted(query: &str, rooms: &Pauses) -> Result<Wanted, String> {
     let mut wanted = Wanted { limit: USUAL, ..Wanted::default() };
-    let mut seen = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let bad = |what: &str| format!("{name:.100}: {what}; {ALLOWED}");
-        if seen.contains(&name) {
-            return Err(bad("is there twice"));
-        }
-        match (&*name, &*value) {
+    for parameter in parameters(query, ALLOWED) {
+        let parameter = parameter?;
+        let bad = |what| parameter.bad(what);
+        match (&*parameter.name, &*parameter.value) {
             ("limit", value) => {
                 let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
                 wanted.limit = limit.ok_or_else(|| bad("must be a whole number from 1 to 500"))?;
@@ -53,7 +49,6 @@ fn wanted(query: &str, rooms: &Pauses) -> Result<Wanted, String> {
             ("channel", channel) => wanted.rooms = Some(rooms.named(channel)?),
             _ => return Err(bad("is unknown")),
         }
-        seen.push(name);
     }
     Ok(wanted)
 }

@@ -11,6 +11,7 @@ mod health;
 mod history;
 mod metrics;
 mod probes;
+mod query;
 mod server;
 mod status;
 
@@ -21,7 +22,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router, middleware, routing};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -108,6 +109,11 @@ async fn named_by_the_operator(State(state): State<Arc<HttpState>>, uri: Uri) ->
 /// A JSON document.
 fn json_page(status: StatusCode, document: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], document.to_string()).into_response()
+}
+
+/// Why a page can't say what it was asked for.
+fn error_page(status: StatusCode, error: &str) -> Response {
+    json_page(status, &json!({"error": error}))
 }
 
 #[cfg(test)]
