@@ -119,7 +119,8 @@ impl Alerts {
         let from = self.book.state();
         if snapshot.state != from {
             let reason = snapshot.reason.unwrap_or_default();
-            let transition = Transition { from, to: snapshot.state, reason, held: Duration::ZERO };
+            let (to, held) = (snapshot.state, Duration::ZERO);
+            let transition = Transition { from, to, reason, held, is_first: false };
             let due = self.book.hear(now, &transition, hold);
             self.tell(due);
         }

@@ -115,7 +115,8 @@ impl Books {
             (None, None) => return None,
         };
         let since = mem::replace(&mut self.since, now);
-        let transition = Transition { from, to, reason, held: now.elapsed.saturating_sub(since.elapsed) };
+        let (held, is_first) = (now.elapsed.saturating_sub(since.elapsed), self.transitions.is_empty());
+        let transition = Transition { from, to, reason, held, is_first };
         *self.transitions.entry((from, to)).or_default() += 1;
         self.news.add(now, Change::State(transition.clone()));
         Some(transition)
@@ -251,11 +252,14 @@ pub struct Transition {
     pub reason: String,
     /// How long the state before held.
     pub held: Duration,
+    /// Whether it is the first since the start: the state before is only what a service has that is not
+    /// connected yet.
+    pub is_first: bool,
 }
 
 impl Transition {
     pub(super) fn log(&self) {
-        let Self { from, to, reason, held } = self;
+        let Self { from, to, reason, held, is_first: _ } = self;
         let (from, to, held_seconds) = (from.as_str(), to.as_str(), held.as_secs_f64());
         if self.to == State::Healthy {
             tracing::info!(from, to, reason, held_seconds, "health changed");

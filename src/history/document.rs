@@ -32,8 +32,8 @@ pub struct Document {
 #[derive(Debug, Serialize)]
 pub struct Transition {
     pub at: String,
-    /// The state before.
-    pub from: String,
+    /// The state before; null for the first change since a start.
+    pub from: Option<String>,
     pub to: String,
     pub reason: String,
 }

@@ -168,7 +168,7 @@ impl Look {
 
     fn transitions(&self, from: i64, to: i64) -> Result<Vec<Transition>, String> {
         let sql = format!(
-            "SELECT at, state_before, state, reason FROM transitions WHERE at >= ?1 AND at <= ?2
+            "SELECT at, NULLIF(state_before, ''), state, reason FROM transitions WHERE at >= ?1 AND at <= ?2
              ORDER BY at DESC, number DESC LIMIT {MOST_CHANGES}"
         );
         self.changes(&sql, from, to, |row| {

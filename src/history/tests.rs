@@ -95,7 +95,11 @@ async fn what_happened_in_two_runs_is_shown_with_what_changed() {
             list.into_iter().map(|change| change[key].clone()).collect::<Vec<_>>()
         };
         assert_eq!(of("transitions", "to"), ["healthy", "healthy", "degraded"]);
-        assert_eq!(of("transitions", "from"), ["failing", "failing", "healthy"]);
+        assert_eq!(of("transitions", "from"), [Value::Null, Value::Null, "healthy".into()]);
+        let first = "for the first time since the start";
+        let every_provider = "every LLM provider called so far failed last";
+        assert_eq!(of("transitions", "reason"), [first, first, every_provider]);
+        assert!(!of("minutes", "state").contains(&"failing".into()), "no start is a failure: {document}");
         assert_eq!(of("providers", "to"), ["ok", "unknown", "failed"], "a start knows nothing of them");
         assert_eq!(of("providers", "from"), ["unknown", "ok", "unknown"]);
         assert!(document.get("state_at_start").is_none(), "nothing is older: {document}");

@@ -72,7 +72,7 @@ pub fn write(file: &Path, end: DateTime<Utc>) -> Result {
 }
 
 fn state(from: State, to: State, reason: String) -> Change {
-    Change::State(Transition { from, to, reason, held: Duration::ZERO })
+    Change::State(Transition { from, to, reason, held: Duration::ZERO, is_first: false })
 }
 
 fn provider(name: &str, from: ProviderStatus, to: ProviderStatus) -> Change {

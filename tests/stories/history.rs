@@ -48,7 +48,8 @@ async fn what_happened_is_shown_and_survives_a_kill() -> Result {
     let latency = list(&history, "minutes").find_map(|minute| minute.pointer("/latency_ms/p99"));
     assert!(latency.is_some_and(Value::is_u64), "{history}");
     let first = list(&history, "transitions").next().expect("the start");
-    assert_eq!((&first["from"], &first["to"]), (&json!("failing"), &json!("healthy")), "{history}");
+    assert_eq!((&first["from"], &first["to"]), (&Value::Null, &json!("healthy")), "{history}");
+    assert_eq!(first["reason"], "for the first time since the start", "{history}");
     let to_failing = list(&history, "transitions").find(|change| change["to"] == "failing");
     let reason = to_failing.map(|change| &change["reason"]);
     assert_eq!(reason, Some(&json!("all LLM providers exhausted")), "{history}");
@@ -63,6 +64,9 @@ async fn what_happened_is_shown_and_survives_a_kill() -> Result {
     let history = world.daemon.wait_for_json(PAGE, SOON, goes_on).await?;
     assert!(all_is_there(&history), "{history}");
 
+    // The second start is none of failing either.
+    let starts = list(&history, "transitions").filter(|change| change["from"].is_null());
+    assert_eq!(starts.map(|change| &change["to"]).collect::<Vec<_>>(), ["healthy", "healthy"], "{history}");
     let before = sum(&history, "/messages");
     world.robot.chat("ann", "the last word").await?;
     world.wait_for_health(SOON, |health| health["messages_processed"].as_u64() > Some(2)).await?;

@@ -140,17 +140,19 @@ fn transitions_and_changes_of_providers_are_news_in_their_order() {
     status(&monitor, at(3), "local", ProviderStatus::Failed);
     status(&monitor, at(4), "nobody", ProviderStatus::Failed);
     let news = monitor.news_since(0);
-    let state = |from, to, reason: &str, held| {
-        Change::State(Transition { from, to, reason: reason.to_owned(), held: Duration::from_secs(held) })
+    let state = |from, to, reason: &str, is_first| {
+        let (reason, held) = (reason.to_owned(), Duration::from_secs(1));
+        Change::State(Transition { from, to, reason, held, is_first })
     };
+    let failed_last = "every LLM provider called so far failed last";
     let local = ProviderName::new("local");
     let (from, to) = (ProviderStatus::Unknown, ProviderStatus::Failed);
     assert_eq!(
         news.iter().map(|news| (news.at.elapsed.as_secs(), news.change.clone())).collect::<Vec<_>>(),
         [
-            (1, state(State::Failing, State::Healthy, "no longer: NATS disconnected", 1)),
+            (1, state(State::Failing, State::Healthy, "no longer: NATS disconnected", true)),
             (2, Change::Provider { provider: local, from, to }),
-            (2, state(State::Healthy, State::Degraded, "every LLM provider called so far failed last", 1)),
+            (2, state(State::Healthy, State::Degraded, failed_last, false)),
         ]
     );
     assert_eq!(monitor.news_since(2).len(), 1);

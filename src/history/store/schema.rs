@@ -13,6 +13,7 @@ use super::StoreError;
 /// (`user_version`). Never change one that was in a release; add another.
 const STEPS: [&str; 2] = [
     // Times of minutes are in seconds since 1970, those of changes in milliseconds; `ran` is in milliseconds.
+    // The first change of the state since a start has an empty `state_before`.
     "CREATE TABLE minutes (
         at INTEGER NOT NULL, part INTEGER NOT NULL, ran INTEGER NOT NULL, state TEXT NOT NULL,
         messages INTEGER NOT NULL, replies INTEGER NOT NULL, errors INTEGER NOT NULL,

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::schema::bring_up_to_date;
 use super::*;
-use crate::health::{ProviderStatus, State, TokenCounts, Transition};
+use crate::health::{ProviderStatus, TokenCounts};
 use crate::history::minute::Figures;
 use crate::names::ProviderName;
 
@@ -31,12 +31,11 @@ fn minute(at: i64, messages: u64) -> Entry {
 }
 
 fn change(at: i64) -> Entry {
-    let transition = Transition {
-        from: State::Healthy,
-        to: State::Degraded,
-        reason: "test".to_owned(),
-        held: Duration::ZERO,
-    };
+    state_change(at, State::Healthy, State::Degraded, false)
+}
+
+fn state_change(at: i64, from: State, to: State, is_first: bool) -> Entry {
+    let transition = Transition { from, to, reason: "test".to_owned(), held: Duration::ZERO, is_first };
     Entry::News(News { number: 1, at: self::at(at), change: Change::State(transition) })
 }
 
@@ -233,6 +232,30 @@ fn what_a_wrong_clock_wrote_far_ahead_makes_nothing_else_old() {
         store.write(at(BEGIN), &minutes).expect("written");
     }
     assert!(minutes(&store).len() > 5_000, "{} minutes", minutes(&store).len());
+}
+
+#[test]
+fn the_first_change_since_a_start_has_no_state_before_and_nothing_that_is_no_longer() {
+    let folder = TempDir::new().expect("a folder");
+    let mut store = store(&folder);
+    let changes = [
+        state_change(BEGIN, State::Failing, State::Healthy, true),
+        state_change(BEGIN + 1, State::Failing, State::Degraded, true),
+        state_change(BEGIN + 2, State::Failing, State::Healthy, false),
+    ];
+    store.write(at(BEGIN), &changes).expect("written");
+    let mut statement = store
+        .connection()
+        .prepare("SELECT state_before, state, reason FROM transitions ORDER BY at")
+        .expect("a query");
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]));
+    let rows: Vec<[String; 3]> = rows.expect("rows").map(|row| row.expect("a row")).collect();
+    let expected = [
+        ["", "healthy", "for the first time since the start"],
+        ["", "degraded", "test"],
+        ["failing", "healthy", "test"],
+    ];
+    assert_eq!(rows, expected);
 }
 
 #[test]
