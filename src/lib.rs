@@ -18,6 +18,8 @@ pub mod history;
 pub mod intake;
 pub mod lifecycle;
 pub mod llm;
+#[cfg(test)]
+mod logged;
 pub mod metrics;
 pub mod names;
 pub mod ops;

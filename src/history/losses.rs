@@ -46,3 +46,25 @@ impl LossTeller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logged::logged;
+
+    #[test]
+    fn whatever_is_lost_is_counted_and_told_once_a_minute_at_most() {
+        let counts = Arc::new(Losses::default());
+        let mut teller = LossTeller::new(counts.clone());
+        let lines = logged(|| {
+            for (second, count) in [(0, 0), (1, 76), (2, 1), (60, 1), (61, 2)] {
+                teller.lose(Duration::from_secs(second), count, "as a test");
+            }
+        });
+        assert_eq!(counts.lost.load(Ordering::Relaxed), 80);
+        let told: Vec<_> = lines.iter().map(|line| line["fields"]["lost_since_start"].as_u64()).collect();
+        assert_eq!(told, [Some(76), Some(80)]);
+        assert_eq!(lines[0]["level"], "WARN");
+        assert_eq!(lines[0]["fields"]["message"], "the history is incomplete: as a test");
+    }
+}
