@@ -5,13 +5,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::time::Duration;
 
-use super::component::{Component, ComponentSet, Conditions, listed};
+use super::component::{Component, ComponentSet, Conditions};
 use super::ledger::{Ledger, LineCounts, ReasonCounts, TokenCounts};
 use super::news::{Change, LatestNews};
 use super::progress::Progress;
 use super::reply_times::ReplyTimes;
 use super::snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
+use super::text::listed;
 use super::window::SlidingCount;
 use crate::clock::Moment;
 use crate::names::{ProviderName, Username};

@@ -12,16 +12,18 @@ mod progress;
 mod reply_times;
 mod snapshot;
 mod state;
+mod text;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub use books::Transition;
-pub use component::{Component, ComponentSet, cut, listed, shortened};
+pub use component::{Component, ComponentSet};
 pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts, TokenCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
 pub use news::{Change, News, missed};
 pub use progress::Progress;
 pub use snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 pub use state::{ProviderStatus, State};
+pub use text::{cut, listed, shortened};

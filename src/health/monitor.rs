@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::books::Books;
-use super::component::{Component, ComponentSet, message};
+use super::component::{Component, ComponentSet};
 use super::ledger::LineFate;
 use super::news::News;
 use super::progress::Progress;
 use super::snapshot::{PausedRoom, ProviderHealth, Snapshot};
 use super::state::ProviderStatus;
+use super::text::message;
 use crate::clock::Moment;
 use crate::names::{ProviderName, Username};
 use crate::outcome::{Reason, ReplyOutcome};
