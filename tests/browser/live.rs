@@ -1,5 +1,7 @@
 //! The page goes with the daemon: its changes, its absence, its return.
 
+use std::time::Duration;
+
 use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Result, ports};
 use serde_json::json;
@@ -8,6 +10,23 @@ use crate::{BINARY, browser, fresh, open};
 
 /// Something that a page which was loaded anew has not.
 const MARK_PAGE: &str = "window.isTheSamePage = true";
+/// By then a change must stand in the history, which is loaded each minute in any case.
+const WRITTEN_DOWN: Duration = Duration::from_secs(15);
+
+/// How often the history is asked for when ten changes are told at once. The page's waits pass in a twentieth of
+/// their time.
+const TEN_CHANGES: &str = "return import('/over-time.js').then(async ({ loadHistorySoon }) => {
+    const [later, fetch] = [window.setTimeout, window.fetch];
+    let asked = 0;
+    window.setTimeout = (run, pause) => later(run, pause / 20);
+    window.fetch = (path, ...more) => {
+        if (String(path).includes('api/history')) asked += 1;
+        return fetch(path, ...more);
+    };
+    for (let change = 0; change < 10; change += 1) loadHistorySoon();
+    await new Promise((done) => setTimeout(done, 3000));
+    return asked;
+})";
 
 #[tokio::test]
 async fn changes_show_without_a_reload() -> Result {
@@ -17,6 +36,7 @@ async fn changes_show_without_a_reload() -> Result {
     let browser = fresh(&mut browser).await?;
     open(browser, &world.daemon).await?;
     browser.wait_for_text("#state-word", "Healthy", SOON).await?;
+    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
     browser.run(MARK_PAGE, json!([])).await?;
 
     world.provider().always(Behaviour::Status(500, "{}".to_owned()));
@@ -25,12 +45,14 @@ async fn changes_show_without_a_reload() -> Result {
     browser.wait_for_text("#state-reason", "providers", SOON).await?;
     browser.wait_for_text("#announcer", "The state is failing", SOON).await?;
     browser.wait_for_text("#decisions", "No provider gave an answer", SOON).await?;
+    browser.wait_for_text("#history", "to failing", WRITTEN_DOWN).await?;
 
     world.provider().always(Behaviour::AnswerAnew);
     world.ask("ann", "and now?").await?;
     browser.wait_for_text("#state-reason", "error rate", SOON).await?;
     assert_eq!(browser.text("#state-word").await?, "Degraded");
     browser.wait_for_text("#decisions", "and now?", SOON).await?;
+    assert_eq!(browser.run(TEN_CHANGES, json!([])).await?, 1, "many changes are one reading");
     assert_eq!(browser.run("return window.isTheSamePage", json!([])).await?, true);
     Ok(())
 }

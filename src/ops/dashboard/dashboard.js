@@ -4,7 +4,7 @@ import { Crowded, FRESH, TokenWanted, follow, hasToken, keepToken } from "./conn
 import { decided, offerRooms, refresh } from "./decisions.js";
 import { cut, foreign } from "./elements.js";
 import { showStatus } from "./now.js";
-import { loadHistory, offerHistory } from "./over-time.js";
+import { loadHistory, loadHistorySoon, offerHistory } from "./over-time.js";
 import { tick } from "./time.js";
 import { clock, lasting } from "./words.js";
 
@@ -102,7 +102,7 @@ const following = follow({
   onEvent(name, data) {
     if (name === "status") takeStatus(data);
     if (name === "decisions") decided(data.decisions ?? []);
-    if (name === "transition") loadHistory();
+    if (name === "transition") loadHistorySoon();
   },
   onLost(error) {
     connected = false;

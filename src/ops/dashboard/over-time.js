@@ -45,12 +45,15 @@ const CHARTS = [
 
 /** After a reading that failed, in milliseconds. */
 const AGAIN = 5000;
+/** A change of state is written down a second or so after it is told; in milliseconds. */
+const WRITTEN = 2500;
 
 let range = "24h";
 let latest;
 /** Why the latest reading failed; none when it did not. */
 let failure;
 let asked = 0;
+let soon;
 let isOff = false;
 
 /** Shows a range of the history, and again each minute. */
@@ -78,6 +81,12 @@ export async function loadHistory() {
   }
   place.setAttribute("aria-busy", "false");
   tell();
+}
+
+/** Shows the history when what was told just now is in it; many calls in a row are one reading. */
+export function loadHistorySoon() {
+  clearTimeout(soon);
+  soon = setTimeout(loadHistory, WRITTEN);
 }
 
 /** Says what the charts don't: why there are none, or that they are old. */
