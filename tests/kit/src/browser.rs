@@ -20,11 +20,13 @@ const PROGRAMS: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a page that is to change.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// No window, no requests of its own. With a pipe to its driver it ends when the driver does.
-const FLAGS: [&str; 9] = [
+/// No window, no requests of its own, and no more of `/dev/shm` than containers have. With a pipe to its driver it
+/// ends when the driver does.
+const FLAGS: [&str; 10] = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -80,6 +82,7 @@ impl Browser {
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": flags },
             "goog:loggingPrefs": { "browser": "ALL" },
+            "timeouts": { "script": PATIENCE.as_secs() * 1_000 },
         } } });
         let session = command_to(driver, "POST", "/session", &wanted).await?;
         let session = session["sessionId"].as_str().unwrap_or_default().to_owned();
