@@ -1,6 +1,6 @@
 //! Who may look, and that everybody can.
 
-use kryten_testkit::browser::{ENTER, TAB};
+use kryten_testkit::browser::{ARROW_LEFT, ENTER, TAB};
 use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Browser, Error, Result};
 use serde_json::json;
@@ -46,12 +46,7 @@ async fn ranges_and_charts_are_reached_by_keyboard() -> Result {
     browser.run("document.activeElement.id = 'focused'", json!([])).await?;
     let read_out = "document.querySelector('#focused').closest('figure').querySelector('.readout').innerText";
     let before = browser.run(&format!("return {read_out}"), json!([])).await?;
-    browser
-        .run(
-            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: arguments[0] }))",
-            json!(["ArrowLeft"]),
-        )
-        .await?;
+    browser.keys(ARROW_LEFT).await?;
     browser.wait_for(&format!("{read_out} !== {before}"), SOON).await
 }
 

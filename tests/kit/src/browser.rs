@@ -39,6 +39,9 @@ const FLAGS: [&str; 10] = [
 pub const TAB: &str = "\u{e004}";
 /// The Enter key.
 pub const ENTER: &str = "\u{e007}";
+/// The key with the arrow to the left.
+pub const ARROW_LEFT: &str = "\u{e012}";
+
 /// The browser with its one page. Dropping it ends it.
 #[derive(Debug)]
 pub struct Browser {
