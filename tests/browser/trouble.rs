@@ -1,5 +1,7 @@
 //! The page says why it can't tell, for as long as it can't.
 
+use std::os::unix::fs::symlink;
+
 use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Browser, Context as _, Daemon, Error, Result, config, ports};
 use serde_json::json;
@@ -22,8 +24,11 @@ async fn that_the_history_can_not_be_read_is_said_until_it_can_be() -> Result {
     open(browser, &world.daemon).await?;
     browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
 
-    std::fs::rename(&file, &aside).context("taking the history away")?;
-    std::fs::create_dir(&file).context("putting a folder in its place")?;
+    // In one step, so that the daemon doesn't make a new one in between.
+    let instead = file.with_extension("instead");
+    std::fs::hard_link(&file, &aside).context("keeping the history")?;
+    symlink(world.daemon.folder(), &instead).context("preparing a way to a folder")?;
+    std::fs::rename(&instead, &file).context("putting a folder in the history's place")?;
     browser.click("[data-range='24h']").await?;
     browser.wait_for_text("#history-note", "could not be read", SOON).await?;
     // Another width: the charts are drawn anew, from what was read before.
@@ -33,7 +38,6 @@ async fn that_the_history_can_not_be_read_is_said_until_it_can_be() -> Result {
     browser.wait_for(&format!("{width} !== {before}"), SOON).await?;
     assert!(browser.text("#history-note").await?.contains("could not be read"));
 
-    std::fs::remove_dir(&file).context("taking the folder away")?;
     std::fs::rename(&aside, &file).context("giving the history back")?;
     browser.click("[data-range='24h']").await?;
     let note = "document.querySelector('#history-note').innerText";
