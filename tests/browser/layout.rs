@@ -4,7 +4,7 @@ use kryten_testkit::Result;
 use kryten_testkit::world::{SOON, World};
 use serde_json::json;
 
-use crate::{BINARY, browser, fresh, open, show, with_a_month};
+use crate::{BINARY, browser, fresh, month, open, show, with_history};
 
 /// What is wrong with a drawing's labels.
 const LABELS: &str = "const box = (element) => element.getBoundingClientRect();
@@ -54,7 +54,7 @@ const PAGE: &str = "const faults = [...document.querySelectorAll('.stage svg')].
 #[tokio::test]
 async fn a_month_is_drawn_with_nothing_over_anything_else_on_desktop_and_phone() -> Result {
     let Some(browser) = browser("a month on the dashboard") else { return Ok(()) };
-    let (_folder, month) = with_a_month()?;
+    let (_folder, month) = with_history(month::write_thinly)?;
     let world = World::of(BINARY).providers(2).config(month).start().await?;
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;

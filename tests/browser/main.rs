@@ -13,8 +13,10 @@ mod trouble;
 mod words;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex as Lock, PoisonError, Weak};
 
+use chrono::{DateTime, Utc};
 use kryten_testkit::world::SOON;
 use kryten_testkit::{Browser, Context as _, Daemon, Result};
 use serde_json::{Value, json};
@@ -59,11 +61,11 @@ async fn fresh(browser: &mut Option<Browser>) -> Result<&Browser> {
     Ok(browser)
 }
 
-/// What is to be changed in a config so that the daemon goes on with a made-up month; while the folder is
-/// there.
-fn with_a_month() -> Result<(TempDir, Value)> {
-    let folder = tempfile::tempdir().context("making a folder for a made-up month")?;
-    month::write(&folder.path().join("history.db"), chrono::Utc::now())?;
+/// What is to be changed in a config so that the daemon goes on with a history that `write` makes up to now;
+/// while the folder is there.
+fn with_history(write: impl FnOnce(&Path, DateTime<Utc>) -> Result) -> Result<(TempDir, Value)> {
+    let folder = tempfile::tempdir().context("making a folder for a made-up history")?;
+    write(&folder.path().join("history.db"), Utc::now())?;
     let config = json!({ "state_dir": folder.path() });
     Ok((folder, config))
 }
@@ -79,5 +81,6 @@ async fn show(browser: &Browser, range: &str) -> Result {
     browser.click(&format!("[data-range='{range}']")).await?;
     let shown =
         "document.querySelector('#history').ariaBusy === 'false' && document.querySelector('.charts')";
-    browser.wait_for(shown, SOON).await
+    // A look that took the daemon too long is tried again after a while.
+    browser.wait_for(shown, 3 * SOON).await
 }

@@ -48,7 +48,18 @@ impl Trouble {
 /// Writes the month that ends at `end` to a history's file, of a daemon with the providers `first` and
 /// `second`.
 pub fn write(file: &Path, end: DateTime<Utc>) -> Result {
-    let mut entries: Vec<Entry> = (1..=MONTH).rev().filter_map(|ago| minute(end, ago)).collect();
+    write_minutes(file, end, |_, _| true)
+}
+
+/// The same with less to read, for busy machines: before the last day only each tenth minute is written, which is
+/// one in each step that the page is told of.
+pub fn write_thinly(file: &Path, end: DateTime<Utc>) -> Result {
+    write_minutes(file, end, |ago, began| ago <= DAY || began.timestamp().div_euclid(60) % 10 == 0)
+}
+
+fn write_minutes(file: &Path, end: DateTime<Utc>, is_written: impl Fn(i64, DateTime<Utc>) -> bool) -> Result {
+    let ago = (1..=MONTH).rev().filter(|ago| is_written(*ago, end - TimeDelta::minutes(*ago)));
+    let mut entries: Vec<Entry> = ago.filter_map(|ago| minute(end, ago)).collect();
     // Half an hour after the beginning, so that it is within the month that is shown.
     let begin = |name| (MONTH - 30, provider(name, ProviderStatus::Unknown, ProviderStatus::Ok));
     let mut changes = vec![begin("first"), begin("second")];
@@ -66,8 +77,19 @@ pub fn write(file: &Path, end: DateTime<Utc>) -> Result {
         let at = Moment { elapsed: Duration::ZERO, wall: end - TimeDelta::minutes(ago) };
         Entry::News(News { number, at, change })
     }));
+    write_down(file, end, &entries)
+}
+
+/// Writes one minute to a history's file, an hour before `end`, of a daemon that was healthy.
+pub fn write_a_minute(file: &Path, end: DateTime<Utc>) -> Result {
+    let at = (end - TimeDelta::hours(1)).timestamp().div_euclid(60) * 60;
+    let minute = Minute { at, part: 0, state: State::Healthy, figures: Figures::default() };
+    write_down(file, end, &[Entry::Minute(minute)])
+}
+
+fn write_down(file: &Path, end: DateTime<Utc>, entries: &[Entry]) -> Result {
     Store::new(file.to_owned(), Duration::from_secs(31 * 86_400), 64 << 20)
-        .write(Moment { elapsed: Duration::ZERO, wall: end }, &entries)
+        .write(Moment { elapsed: Duration::ZERO, wall: end }, entries)
         .context("writing a made-up history")
 }
 

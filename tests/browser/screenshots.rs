@@ -6,7 +6,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Context as _, Result};
 use serde_json::json;
 
-use crate::{BINARY, REPOSITORY, browser, fresh, open, show, with_a_month};
+use crate::{BINARY, REPOSITORY, browser, fresh, month, open, show, with_history};
 
 #[tokio::test]
 #[ignore = "writes to docs/images: make screenshots"]
@@ -19,7 +19,7 @@ async fn pictures_for_the_readme() -> Result {
         "loop_guard": { "max_replies_in_a_row": 3 },
     });
     // So that the charts have something to show. The README says that it is made up.
-    let (_folder, month) = with_a_month()?;
+    let (_folder, month) = with_history(month::write)?;
     let world = World::of(BINARY).providers(2).config(config).config(month).start().await?;
     world.ask("alice", "what should we watch tonight?").await?;
     world.ask("bob", "does anybody survive that film?").await?;

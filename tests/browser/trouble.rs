@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::{BINARY, browser, fresh, open};
+use crate::{BINARY, browser, fresh, month, open, with_history};
 
 /// How many may follow a daemon at once.
 const LISTENERS: usize = 16;
@@ -116,7 +116,8 @@ async fn the_first_state_after_a_start_is_told_as_a_start() -> Result {
 #[tokio::test]
 async fn what_was_not_written_down_has_its_colour_explained() -> Result {
     let Some(browser) = browser("the ribbons' legend") else { return Ok(()) };
-    let world = World::of(BINARY).start().await?;
+    let (_folder, history) = with_history(month::write_a_minute)?;
+    let world = World::of(BINARY).config(history).start().await?;
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;
     open(browser, &world.daemon).await?;
