@@ -1,21 +1,44 @@
 //! What the page tells of an evening.
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Result};
+use kryten_testkit::{Behaviour, Browser, Result};
 use serde_json::json;
 
 use crate::{BINARY, browser, fresh, open};
 
-#[tokio::test]
-async fn it_shows_a_reply_a_silence_with_its_reason_a_pause_and_a_provider_that_failed() -> Result {
-    let Some(browser) = browser("the dashboard's story") else { return Ok(()) };
-    let limits = json!({ "rate_limits": { "user_max_per_hour": 1 } });
-    let world = World::of(BINARY).providers(2).config(limits).start().await?;
+/// Two answers and two silences: the first provider has told its quota before it fails, the second is found with a
+/// wrong key, and the third call is the last.
+async fn evening() -> Result<World> {
+    let config = json!({
+        "rate_limits": { "user_max_per_hour": 1 },
+        "spend": { "max_calls_per_day": 3 },
+        "circuit_breaker": { "failures": 1, "open_seconds": 600 },
+        "llm_providers": { "second": { "health_check": { "kind": "models", "interval_seconds": 60 } } },
+    });
+    let wrong_key = Behaviour::Status(401, json!({ "error": { "message": "wrong key" } }).to_string());
+    let models = [Behaviour::AnswerAnew, wrong_key];
+    let world = World::of(BINARY).providers(2).models(models).config(config).start().await?;
+    let quota = [("x-ratelimit-remaining-requests", "41"), ("x-ratelimit-reset-requests", "15m0s")];
+    let quota = quota.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    world.provider().next([Behaviour::AnswerWithHeaders(quota.to_vec())]);
     world.ask("alice", "what should we watch tonight?").await?;
     world.mention("alice", "and after that?").await?;
     world.provider().always(Behaviour::Status(500, "{}".to_owned()));
     world.ask("bob", "does anybody survive that film?").await?;
+    world.mention("carol", "is there any popcorn?").await?;
+    Ok(world)
+}
 
+/// Waits until what an element says goes like this, a regular expression.
+async fn says(browser: &Browser, selector: &str, pattern: &str) -> Result {
+    let words = format!("document.querySelector({selector:?})?.innerText");
+    browser.wait_for(&format!("/{pattern}/.test({words})"), SOON).await
+}
+
+#[tokio::test]
+async fn it_shows_replies_silences_with_their_reasons_limits_providers_and_a_pause() -> Result {
+    let Some(browser) = browser("the dashboard's story") else { return Ok(()) };
+    let world = evening().await?;
     let mut browser = browser.lock().await;
     let browser = fresh(&mut browser).await?;
     open(browser, &world.daemon).await?;
@@ -24,9 +47,23 @@ async fn it_shows_a_reply_a_silence_with_its_reason_a_pause_and_a_provider_that_
     browser.wait_for_text("#decisions", "This user had used up the answers for this hour.", SOON).await?;
     browser.wait_for_text("#decisions", "user_hour", SOON).await?;
     browser.wait_for_text("#decisions", "again in", SOON).await?;
-    browser.wait_for_text("#providers > ul > li:first-child", "failed", SOON).await?;
-    browser.wait_for_text("#providers > ul > li:first-child", "Last failure", SOON).await?;
-    browser.wait_for_text("#providers > ul > li:last-child", "ok", SOON).await?;
+    let spent = "all calls of today (3) are made, again after midnight";
+    browser.wait_for_text("#decisions", spent, SOON).await?;
+    says(browser, "#limits", r"Answers an hour, busiest user\s+1 of 1\s+2 wait\s+in \d+ (h|min|s)").await?;
+    says(browser, "#limits", r"Provider calls a day\s+3 of 3\s+in \d+ (h|min|s)").await?;
+    for pattern in [
+        r"^first default\s+failed\s",
+        r"Latency\s+\S+ m?s on average; half within",
+        r"Calls\s+2, 1 of them failed",
+        r"Breaker\s+open tried again in \d+ min",
+        r"Last failure\s+\S.* ago",
+        r"Quota left\s+41 requests until .*\d\d:\d\d",
+        r"Today\s+2 calls, \d+ tokens",
+    ] {
+        says(browser, "#providers > ul > li:first-child", pattern).await?;
+    }
+    says(browser, "#providers > ul > li:last-child", r"^second\s+ok\s").await?;
+    says(browser, "#providers > ul > li:last-child", r"Check\s+bad key\s.* ago\s.*wrong key").await?;
     browser.wait_for_text("#components", "nats", SOON).await?;
     // Whether the bot answers there is more than is known.
     browser.wait_for_text("#rooms .badge[data-kind='plain']", "not paused", SOON).await?;
