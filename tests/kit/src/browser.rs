@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::error::{Context, Error, Result, within};
+use crate::ports::{self, Port};
 use crate::process::{Line, Process};
 
 /// The programs that it takes, and the Debian packages that they are in.
@@ -49,6 +50,7 @@ pub struct Browser {
     session: String,
     // In this order: the folder goes last.
     _process: Process,
+    _port: Port,
     _profile: TempDir,
 }
 
@@ -69,17 +71,13 @@ impl Browser {
     pub async fn start() -> Result<Browser> {
         let profile = tempfile::tempdir().context("making a folder for the browser")?;
         let mut command = Command::new("chromedriver");
-        command.arg("--port=0").env("TMPDIR", profile.path());
+        // One that it chooses itself for IPv6 may be somebody else's for IPv4, and then it gives up.
+        let port = ports::free()?;
+        command.arg(format!("--port={port}")).env("TMPDIR", profile.path());
         let process = Process::start(command)?;
-        let mut port = None;
-        let wanted = |line: &Line| {
-            let said =
-                line.text.split_once("successfully on port ").map(|(_, rest)| rest.trim_end_matches('.'));
-            port = said.and_then(|port| port.parse().ok());
-            port.is_some()
-        };
-        process.lines.wait("chromedriver to say its port", PATIENCE, wanted).await?;
-        let driver = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_default()));
+        let is_up = |line: &Line| line.text.contains("started successfully");
+        process.lines.wait("chromedriver to be up", PATIENCE, is_up).await?;
+        let driver = port.address();
         let folder = format!("--user-data-dir={}", profile.path().join("profile").display());
         let flags: Vec<&str> = FLAGS.into_iter().chain([folder.as_str()]).collect();
         let wanted = json!({ "capabilities": { "alwaysMatch": {
@@ -89,7 +87,7 @@ impl Browser {
         } } });
         let session = command_to(driver, "POST", "/session", &wanted).await?;
         let session = session["sessionId"].as_str().unwrap_or_default().to_owned();
-        Ok(Browser { driver, session, _process: process, _profile: profile })
+        Ok(Browser { driver, session, _process: process, _port: port, _profile: profile })
     }
 
     async fn tell(&self, method: &str, command: &str, body: &Value) -> Result<Value> {
