@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::MinuteBook;
 use super::losses::{LossTeller, Losses};
-use super::minute::Figures;
+use super::minute::{Figures, Minute};
 use super::store::Entry;
 use crate::clock::{Clock, Moment};
-use crate::health::{HealthMonitor, missed};
+use crate::health::{HealthMonitor, State, missed};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What there is of the running minute is kept so often, if anything happened: so much may be lost by a kill.
+/// What was counted in the running minute is kept so often, if anything was: so much may be lost by a kill.
 const KEEP_EVERY: u32 = 5;
 
 /// The task that looks. See [`Recorder::run`].
@@ -31,8 +31,8 @@ pub struct Recorder {
     news: u64,
     /// How many reply times it has seen.
     replies: u64,
-    /// The figures of the running minute as they were last handed on.
-    kept: Figures,
+    /// What of the running minute was handed on.
+    kept: Kept,
     entries: mpsc::Sender<Entry>,
     losses: LossTeller,
 }
@@ -52,7 +52,7 @@ impl Recorder {
             book: MinuteBook::new(started),
             news: 0,
             replies: 0,
-            kept: Figures::default(),
+            kept: Kept::default(),
             entries,
             losses: LossTeller::new(losses),
         }
@@ -65,12 +65,7 @@ impl Recorder {
         let mut looks = 0_u32;
         while stop.run_until_cancelled(second.tick()).await.is_some() {
             self.look();
-            if looks == 0 {
-                // Whatever there is: so the file is made, or known to be trouble.
-                self.hand_on(Entry::Minute(self.book.so_far()));
-            } else if looks.is_multiple_of(KEEP_EVERY) {
-                self.keep_what_is_new();
-            }
+            self.keep_what_is_new(looks.is_multiple_of(KEEP_EVERY));
             looks = looks.wrapping_add(1);
         }
         self.look();
@@ -92,17 +87,17 @@ impl Recorder {
         self.news = news.last().map_or(self.news, |news| news.number);
         self.replies = replies;
         if let Some(minute) = self.book.show(&snapshot, &news, reply_times) {
-            self.kept = Figures::default();
+            self.kept = Kept::after(minute.state);
             self.hand_on(Entry::Minute(minute));
         }
         news.into_iter().for_each(|news| self.hand_on(Entry::News(news)));
     }
 
-    /// An idle minute is written once, when it is over.
-    fn keep_what_is_new(&mut self) {
+    /// An idle minute in which all is well is written once, when it is over.
+    fn keep_what_is_new(&mut self, also_figures: bool) {
         let minute = self.book.so_far();
-        if minute.figures.say_more_than(&self.kept) {
-            self.kept = minute.figures.clone();
+        if self.kept.lacks_state_of(&minute) || also_figures && self.kept.lacks_figures_of(&minute) {
+            self.kept = Kept { state: Some(minute.state), figures: minute.figures.clone() };
             self.hand_on(Entry::Minute(minute));
         }
     }
@@ -117,5 +112,87 @@ impl Recorder {
 
     fn lose(&mut self, count: u64, why: &str) {
         self.losses.lose(self.clock.now().elapsed, count, why);
+    }
+}
+
+/// What is known of the running minute to whoever writes it.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The state that it is known with. None at the start, so that the file is made, or known to be trouble.
+    state: Option<State>,
+    figures: Figures,
+}
+
+impl Kept {
+    /// Nothing of a minute that follows one of this state. Where all was well that is taken to go on; anything
+    /// else is worth a word at once: trouble must not be lost by a kill, nor its end be shown late.
+    fn after(state: State) -> Self {
+        Self { state: Some(state).filter(|state| *state == State::Healthy), figures: Figures::default() }
+    }
+
+    fn lacks_state_of(&self, minute: &Minute) -> bool {
+        self.state != Some(minute.state)
+    }
+
+    fn lacks_figures_of(&self, minute: &Minute) -> bool {
+        minute.figures.say_more_than(&self.figures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::{Component, LinkHealth};
+
+    fn minute(state: State, messages: u64) -> Minute {
+        let ran = Duration::from_secs(messages);
+        Minute { at: 60, part: 1, state, figures: Figures { ran, messages, ..Figures::default() } }
+    }
+
+    #[test]
+    fn a_minute_is_news_by_its_state_unless_all_stays_well() {
+        use State::{Degraded, Failing, Healthy};
+        for (before, now, is_news) in [
+            (Kept::default(), Healthy, true),
+            (Kept::after(Healthy), Healthy, false),
+            (Kept::after(Healthy), Degraded, true),
+            (Kept::after(Failing), Healthy, true),
+            (Kept::after(Failing), Failing, true),
+            (Kept { state: Some(Degraded), figures: Figures::default() }, Degraded, false),
+            (Kept { state: Some(Degraded), figures: Figures::default() }, Failing, true),
+        ] {
+            assert_eq!(before.lacks_state_of(&minute(now, 0)), is_news, "{before:?}, now {now:?}");
+        }
+    }
+
+    #[test]
+    fn a_minute_is_news_by_its_figures_unless_only_time_went_by() {
+        let kept = Kept { state: None, figures: minute(State::Healthy, 3).figures };
+        let mut idle = minute(State::Healthy, 3);
+        idle.figures.ran += LOOK_EVERY;
+        assert!(!kept.lacks_figures_of(&idle));
+        assert!(kept.lacks_figures_of(&minute(State::Healthy, 4)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worse_state_is_handed_on_at_the_next_look_though_nothing_is_counted() {
+        let clock = Clock::start();
+        let health = HealthMonitor::new(clock.now(), [], std::iter::empty::<Component>());
+        health.link(clock.now(), LinkHealth::Up);
+        let (entries, mut handed_on) = mpsc::channel(256);
+        let recorder = Recorder::new(clock, health.clone(), entries, Arc::default());
+        tokio::spawn(recorder.run(CancellationToken::new()));
+        // So that nothing of the start is left, and no look keeps figures.
+        tokio::time::sleep(LOOK_EVERY * (KEEP_EVERY + 1)).await;
+        while handed_on.try_recv().is_ok() {}
+        health.link(clock.now(), LinkHealth::Down { why: "cut".to_owned() });
+        tokio::time::sleep(LOOK_EVERY).await;
+        let mut states = Vec::new();
+        while let Ok(entry) = handed_on.try_recv() {
+            if let Entry::Minute(minute) = entry {
+                states.push(minute.state);
+            }
+        }
+        assert_eq!(states.last(), Some(&State::Failing), "{states:?}");
     }
 }
