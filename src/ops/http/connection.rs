@@ -12,38 +12,50 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::server::REQUEST_TIME;
 
-/// Whether a connection may last: only while its client listens to events. Goes with each request.
+/// For how long a connection may last. Goes with each request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Patience(Arc<AtomicBool>);
+pub(super) struct Patience(Arc<Standing>);
+
+/// How far a client is.
+#[derive(Debug, Default)]
+struct Standing {
+    is_answered: AtomicBool,
+    is_listener: AtomicBool,
+}
 
 impl Patience {
-    /// From now on the client listens.
+    /// From now on the client listens to events.
     pub(super) fn listens(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_listener.store(true, Ordering::Relaxed);
     }
 
     /// Whether it does.
     pub(super) fn is_listener(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_listener.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client has asked, and an answer has begun.
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.is_answered.load(Ordering::Relaxed)
     }
 }
 
-/// The bytes from and to a client. All that is to be sent at a time has to be taken within
-/// [`REQUEST_TIME`], however many bytes of it go now and then: so a listener that was let go, or falls
-/// behind, does not hold its place any longer.
+/// The bytes from and to a client. Some of an answer has to be taken within each [`REQUEST_TIME`]. Of what
+/// listeners are sent, all that there is at a time has to be, however many bytes of it go now and then: so one
+/// that was let go, or falls behind, does not hold its place any longer.
 pub(super) struct Client {
     stream: TcpStream,
     patience: Patience,
-    /// When what is being sent must have been taken.
+    /// By when it must have been taken, once that is counted.
     deadline: Pin<Box<Sleep>>,
-    /// Whether something is being sent.
-    is_sending: bool,
+    /// Whether something waits to be taken, so that the deadline stands.
+    is_due: bool,
 }
 
 impl Client {
     /// On this connection.
     pub(super) fn new(stream: TcpStream, patience: Patience) -> Self {
-        Self { stream, patience, deadline: Box::pin(sleep(REQUEST_TIME)), is_sending: false }
+        Self { stream, patience, deadline: Box::pin(sleep(REQUEST_TIME)), is_due: false }
     }
 
     /// What became of a write, unless what is being sent has been so for too long.
@@ -52,11 +64,14 @@ impl Client {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if !self.is_sending {
-            self.is_sending = true;
+        self.patience.0.is_answered.store(true, Ordering::Relaxed);
+        if !self.is_due {
+            self.is_due = true;
             self.deadline.as_mut().reset(Instant::now() + REQUEST_TIME);
         }
-        if written.is_pending() && self.deadline.as_mut().poll(context).is_ready() {
+        if written.is_ready() {
+            self.is_due = self.patience.is_listener();
+        } else if self.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
@@ -100,7 +115,7 @@ impl AsyncWrite for Client {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         // Asked for once nothing is left to write.
-        self.is_sending = false;
+        self.is_due = false;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

@@ -22,9 +22,12 @@ use super::connection::{Client, Patience};
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 64;
-/// How long a client may take for its one request and for reading the answer; who listens to events
-/// may go on for as long as it takes what there is at a time within that.
+/// How long a client may take for its one request, and then without taking anything of the answer. Who
+/// listens to events may go on for as long as it takes all that there is at a time within that.
 pub(super) const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// How long all of it may take: a slow line gets the largest page, and who takes a byte now and then does not
+/// keep its place.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// The most that is read of a request's line and headers, in bytes.
 const HEADER_BYTES: usize = 16 * 1024;
 /// After a failed accept, before the next: out of file descriptors, for example.
@@ -34,6 +37,16 @@ const LAST_ANSWERS: Duration = Duration::from_millis(250);
 
 /// Serves until `stop`.
 pub(super) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
+    serve_within(ANSWER_TIME, listener, app, stop).await;
+}
+
+/// The same, with another bound on how long a request and its answer may take in all.
+pub(super) async fn serve_within(
+    in_all: Duration,
+    listener: TcpListener,
+    app: Router,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     let mut accept_fails = false;
@@ -42,7 +55,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
         match accepted {
             Ok(stream) => {
                 accept_fails = false;
-                connections.spawn(answer(stream, app.clone(), place));
+                connections.spawn(answer(stream, app.clone(), place, in_all));
             }
             Err(error) => {
                 if !accept_fails {
@@ -68,7 +81,7 @@ async fn next(
 }
 
 /// Answers the one request of a connection, or gives up on it.
-async fn answer(stream: TcpStream, app: Router, place: Option<OwnedSemaphorePermit>) {
+async fn answer(stream: TcpStream, app: Router, place: Option<OwnedSemaphorePermit>, in_all: Duration) {
     let patience = Patience::default();
     let client = Client::new(stream, patience.clone());
     let of_connection = patience.clone();
@@ -87,6 +100,9 @@ async fn answer(stream: TcpStream, app: Router, place: Option<OwnedSemaphorePerm
     let ended = match timeout(REQUEST_TIME, connection.as_mut()).await {
         Ok(ended) => Some(ended),
         Err(_) if patience.is_listener() => Some(connection.await),
+        Err(_) if patience.is_answered() => {
+            timeout(in_all.saturating_sub(REQUEST_TIME), connection).await.ok()
+        }
         Err(_) => None,
     };
     match ended {
