@@ -65,6 +65,8 @@ impl Writer {
             self.teller.written(result);
         }
         self.teller.lose(batch.len(), "it could not be written up to the end");
+        // SQLite puts its log in order and waits for the disk as it closes.
+        self.teller.end_of(spawn_blocking(move || drop(self.store)), 0).await;
     }
 }
 
@@ -155,8 +157,11 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::Ordering;
 
+    use futures_util::FutureExt;
+    use tokio::runtime::Builder;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -243,6 +248,24 @@ mod tests {
         assert_eq!(keep_to_try_again(&mut batch), 76);
         let kept: Vec<_> = (76..1_100).map(|at| (at, 1, 2)).collect();
         assert_eq!(minutes(&batch), kept);
+    }
+
+    #[test]
+    fn the_file_is_closed_on_a_thread_that_may_block() {
+        let runtime = Builder::new_current_thread().enable_time().max_blocking_threads(1).build();
+        runtime.expect("a runtime").block_on(async {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            // The only such thread is busy.
+            let busy = spawn_blocking(move || released.recv().is_ok());
+            let (clock, health) = (Clock::start(), teller().health);
+            let store = Store::new(PathBuf::new(), Duration::from_secs(86_400), 1 << 20);
+            let (_, nothing) = mpsc::channel(1);
+            let mut writing = pin!(Writer::new(clock, health, store, nothing, Arc::default()).run());
+            assert_eq!(writing.as_mut().now_or_never(), None);
+            release.send(()).expect("it is waited for");
+            writing.await;
+            assert!(busy.await.expect("no panic"));
+        });
     }
 
     #[tokio::test]
