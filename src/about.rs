@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::bus::wire::{About, Endpoint, Endpoints, Model};
 use crate::config::Config;
+use crate::loopback::is_loopback;
 use crate::settings::InForce;
 
 /// Says it. Cheap to clone.
@@ -71,7 +72,7 @@ fn endpoints(config: &Config, bound: SocketAddr) -> Option<Endpoints> {
     });
     let (host, port) = match advertised {
         Some(advertised) => advertised,
-        None if bound.ip().to_canonical().is_loopback() => return None,
+        None if is_loopback(bound.ip()) => return None,
         None => (None, bound.port()),
     };
     let endpoint = |path: &str| Endpoint { host: host.clone(), port, path: path.to_owned() };
@@ -104,6 +105,7 @@ mod tests {
             (&own, Some("0.0.0.0:28286"), Some((None, 28_286, "/figures"))),
             (&own, Some("127.0.0.1:28286"), None),
             (&own, Some("[::1]:28286"), None),
+            (&own, Some("[::ffff:127.0.0.1]:28286"), None),
             (&own, None, None),
             (&advertised, Some("127.0.0.1:28286"), Some((Some("bot.example.org"), 80, "/metrics"))),
             (&advertised, None, None),

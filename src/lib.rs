@@ -20,6 +20,7 @@ pub mod lifecycle;
 pub mod llm;
 #[cfg(test)]
 mod logged;
+pub mod loopback;
 pub mod metrics;
 pub mod names;
 pub mod ops;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::environment::WhenUnset;
 use super::reader::{Fault, Item};
 use super::section::Section;
+use crate::loopback::is_loopback_host;
 
 /// `metrics`.
 #[derive(Debug, Clone)]
@@ -39,7 +40,7 @@ impl MetricsConfig {
         if metrics.health_path == metrics.metrics_path {
             s.problem("metrics_path", "the path of health_path", "another path", "change one of them");
         }
-        if metrics.enabled && metrics.token.is_none() && !is_loopback(&metrics.host) {
+        if metrics.enabled && metrics.token.is_none() && !is_loopback_host(&metrics.host) {
             s.warning(
                 "host",
                 "whoever can reach it reads what is said in the rooms and why the bot was silent; \
@@ -59,11 +60,6 @@ fn host(item: &Item<'_>) -> Result<String, Fault> {
     } else {
         Err(item.wrong("an address or a host's name, without brackets or a port"))
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }
 
 /// The paths of our own pages.

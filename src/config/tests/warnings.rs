@@ -88,6 +88,7 @@ fn req_009_what_does_nothing_or_does_it_in_another_way_is_told() {
         (json!({"metrics": {"host": "0.0.0.0"}}), "metrics.host"),
         (json!({"metrics": {"host": "::", "token": null}}), "metrics.host"),
         (json!({"metrics": {"host": "bots.example"}}), "metrics.host"),
+        (json!({"metrics": {"host": "::ffff:10.0.0.7"}}), "metrics.host"),
         (json!({"spend": {"max_tokens_per_day": 255}}), "spend.max_tokens_per_day"),
         (json!({"spend": {"max_tokens_per_user_per_day": 1}}), "spend.max_tokens_per_user_per_day"),
         (json!({"validation": {"min_length": 500, "max_length": 400}}), "validation.min_length"),
@@ -112,6 +113,13 @@ fn what_does_nothing_is_not_told_at_its_default() {
     }))
     .warnings;
     assert_eq!(warnings, []);
+}
+
+#[test]
+fn listening_to_this_machine_alone_is_not_warned_of() {
+    for host in ["127.0.0.1", "localhost", "::1", "::ffff:127.0.0.1"] {
+        assert_eq!(loaded(json!({"metrics": {"host": host}})).warnings, [], "{host}");
+    }
 }
 
 #[test]

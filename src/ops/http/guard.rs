@@ -1,6 +1,5 @@
 //! Who may ask, and how.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -12,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::assets;
+use crate::loopback::is_loopback_host;
 
 /// What a request is checked against.
 pub(super) struct Guard {
@@ -60,9 +60,7 @@ impl Guard {
         let Some(own_hosts) = &self.own_hosts else { return true };
         let is_ours = |host: &str| {
             let host = bare(host);
-            host.eq_ignore_ascii_case("localhost")
-                || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-                || own_hosts.iter().any(|own| bare(own).eq_ignore_ascii_case(host))
+            is_loopback_host(host) || own_hosts.iter().any(|own| bare(own).eq_ignore_ascii_case(host))
         };
         let named = headers.get_all(header::HOST).iter().map(|host| Authority::try_from(host.as_bytes()));
         uri.authority().is_none_or(|authority| is_ours(authority.host()))

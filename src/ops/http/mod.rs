@@ -33,6 +33,7 @@ use super::figures::Figures;
 use crate::decider::DeciderHandle;
 use crate::group::ServicesView;
 use crate::history::History;
+use crate::loopback::is_loopback;
 use feed::Feed;
 use guard::Guard;
 
@@ -73,7 +74,7 @@ impl HttpState {
 /// Answers until `stop`; what is being answered then is finished. Nothing that a client does,
 /// and no failed accept, ends it sooner.
 pub async fn serve(listener: TcpListener, state: HttpState, stop: CancellationToken) {
-    let on_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let on_loopback = listener.local_addr().is_ok_and(|address| is_loopback(address.ip()));
     let (state, feed) = (Arc::new(state), Feed::new(stop.clone()));
     let app = router(state.clone(), feed.clone(), on_loopback);
     tokio::join!(server::serve(listener, app, stop), feed.run(state));
