@@ -44,6 +44,12 @@ pub(super) fn is_one(path: &str) -> bool {
     ASSETS.iter().any(|asset| asset.path == path)
 }
 
+/// All their paths.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    ASSETS.iter().map(|asset| asset.path)
+}
+
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<HttpState>> {
     ASSETS.into_iter().fold(Router::new(), |router, asset| {
