@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::handle::{DeciderHandle, Note};
 use crate::chat::decide::Decider;
 use crate::chat::decisions::Decisions;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 
 /// What was told to a decider that is not there.
 pub struct Unanswered(mpsc::Receiver<Note>);
@@ -19,6 +19,13 @@ impl Unanswered {
     /// Loses what waits.
     pub fn drop_all(&mut self) {
         while self.0.try_recv().is_ok() {}
+    }
+
+    /// Waits for a note, and answers this one question as this decider would.
+    pub async fn answer(&mut self, now: Moment, decider: &mut Decider) {
+        if let Some(Note::Operate(operation)) = self.0.recv().await {
+            operation(now, decider, &mut Decisions::default());
+        }
     }
 
     /// Waits for a note, and loses it.

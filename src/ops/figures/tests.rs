@@ -7,20 +7,22 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::Figures;
 use super::testing::figures;
-use super::{Figures, OfDecider};
 use crate::chat::plan::{Detail, Silence};
 use crate::chat::rules::Rules;
 use crate::chat::spam::Rule;
-use crate::chat::testing::OneRoom;
+use crate::chat::testing::{OneRoom, at};
 use crate::chat::triggers::{Trigger, TriggerKind};
 use crate::clock::Clock;
 use crate::config::testing;
+use crate::decider::DeciderHandle;
 use crate::health::{Component, HealthMonitor, LineFate, LinkHealth, ProviderStatus};
 use crate::history::History;
 use crate::llm::{Answer, Tokens};
 use crate::metrics::catalogue::{self, Kind};
 use crate::names::ProviderName;
+use crate::ops::remembered::Remembered;
 use crate::outcome::{Reason, ReplyOutcome};
 use crate::timings::Timings;
 
@@ -350,11 +352,22 @@ async fn limits_that_are_set_are_told_with_what_is_used() {
     assert_eq!(samples.keys().filter(|sample| sample.starts_with("llm_spend_limit")).count(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_decider_that_does_not_answer_costs_no_scrape_and_its_last_figures_stay() {
-    let still = still(json!({}));
-    assert_eq!(scrape(&still).await["llm_chat_history_size"], 0.0);
-    let remembered = OfDecider { usage: None, lines: 12 };
-    *still.figures.remembered.lock().expect("nobody panicked") = remembered;
-    assert_eq!(scrape(&still).await["llm_chat_history_size"], 12.0);
+    const FIGURES: [&str; 3] =
+        ["llm_chat_history_size", "llm_rate_limit_global_hour", "llm_rate_limit_tracked_users"];
+    let mut still = still(json!({}));
+    let (decider, mut notes) = DeciderHandle::unanswered();
+    still.figures.asking = Remembered::new(decider);
+    let told = |samples: BTreeMap<String, f64>| FIGURES.map(|name| samples[name]);
+    assert_eq!(told(scrape(&still).await), [0.0; 3], "it has not told anything yet");
+    notes.drop_all();
+
+    let mut room = OneRoom::new(json!({}));
+    room.answers(0.0, "bob", "Vera, are you there?");
+    let (samples, ()) = tokio::join!(scrape(&still), notes.answer(at(1.0), &mut room.decider));
+    let last = told(samples);
+    assert!(last.iter().all(|figure| *figure > 0.0), "{last:?}");
+    assert_eq!(told(scrape(&still).await), last);
+    assert_eq!(notes.waiting(), 1, "it was asked once more");
 }
