@@ -6,6 +6,7 @@ use kryten_testkit::{Behaviour, Context as _, Exit, Manner, Mark, Provider, Resu
 use serde_json::{Value, json};
 
 use crate::BINARY;
+use crate::reload::reload;
 
 const ALERTS: &str = "kryten.alert.*";
 
@@ -33,13 +34,6 @@ fn pair(event: &str, health: &str) -> (String, String) {
 
 fn logged(world: &World, words: &str) -> usize {
     world.daemon.log().all().iter().filter(|line| line.text.contains(words)).count()
-}
-
-async fn reload(world: &World, config: &Value, done: &str) -> Result {
-    world.daemon.write_config(config)?;
-    let mark = world.daemon.log().mark();
-    world.daemon.hang_up()?;
-    world.daemon.wait_for_log(mark, SOON, |line| line.contains(done)).await.map(drop)
 }
 
 #[tokio::test]
@@ -107,12 +101,10 @@ async fn a_worse_state_that_holds_is_told_once_and_so_is_its_end() -> Result {
 #[tokio::test]
 async fn what_comes_and_goes_is_told_by_nobody() -> Result {
     let world = World::of(BINARY).config(json!({"alerts": {"hold_seconds": 2}})).start().await?;
-    let mut broken = world.config.clone();
-    broken["chat_min_delay"] = json!(-1);
     // Longer than a state would have to hold.
     for _ in 0..4 {
-        reload(&world, &broken, "nothing was changed").await?;
-        reload(&world, &world.config, "configuration reloaded").await?;
+        reload(&world, json!({"chat_min_delay": -1})).await?;
+        reload(&world, json!({})).await?;
         world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
     }
     assert!(logged(&world, "unhealthy: config") >= 4);
@@ -178,7 +170,7 @@ async fn a_lost_link_is_told_to_the_webhook_at_once_and_on_the_bus_when_it_is_ba
 
 #[tokio::test]
 async fn a_reload_switches_them_on_and_a_stop_ends_none() -> Result {
-    let (webhook, config) = webhook(0.0).await?;
+    let (webhook, mut on) = webhook(0.0).await?;
     let off = json!({"alerts": {"enabled": false, "hold_seconds": 0}});
     let world = World::of(BINARY).robot(Manner::Absent).config(off).start_at_once().await?;
     world.wait_until("degraded", SOON).await?;
@@ -186,10 +178,8 @@ async fn a_reload_switches_them_on_and_a_stop_ends_none() -> Result {
     world.recorder.none_since(Mark::START, ALERTS).await?;
 
     std::fs::write(world.daemon.folder().join("token"), "planted-token").context("a file")?;
-    let mut changed = world.config.clone();
-    config::merge(&mut changed, config);
-    config::merge(&mut changed, json!({"log_level": "INFO", "alerts": {"enabled": true}}));
-    reload(&world, &changed, "configuration reloaded").await?;
+    config::merge(&mut on, json!({"log_level": "INFO", "alerts": {"enabled": true}}));
+    reload(&world, on).await?;
     world.recorder.wait_for(ALERTS, SOON, |one| one.text("/event") == "alert").await?;
     webhook.wait_for_request(Mark::START, SOON, |_| true).await?;
     assert_eq!(world.stop().await?, Exit::Code(0));
