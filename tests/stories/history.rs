@@ -78,6 +78,20 @@ async fn what_happened_is_shown_and_survives_a_kill() -> Result {
 }
 
 #[tokio::test]
+async fn an_idle_minute_is_shown_failing_while_it_runs_and_so_it_is_after_a_kill() -> Result {
+    let mut world = World::of(BINARY).proxied().start().await?;
+    world.daemon.wait_for_json(PAGE, SOON, |history| list(history, "minutes").count() > 0).await?;
+    world.cut_off().await?;
+    // No message comes without a link, so nothing but the state tells of it.
+    let is_failing = |history: &Value| list(history, "minutes").any(|minute| minute["state"] == "failing");
+    world.daemon.wait_for_json(PAGE, SOON, is_failing).await?;
+    world.daemon.kill();
+    world.proxy()?.admit().await?;
+    world.daemon.restart()?;
+    world.daemon.wait_for_json(PAGE, SOON, is_failing).await.map(drop)
+}
+
+#[tokio::test]
 async fn a_new_install_has_an_empty_history_at_once() -> Result {
     let world = World::of(BINARY).start_at_once().await?;
     let (status, first) = world.daemon.get(PAGE).await?;
