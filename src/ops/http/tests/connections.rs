@@ -117,7 +117,7 @@ async fn a_listener_that_was_let_go_is_not_waited_for_while_it_takes_a_little_no
 /// As long as the history of a busy day, to a phone with a bad line.
 #[tokio::test]
 async fn who_takes_a_few_kilobytes_at_a_time_gets_the_whole_answer() {
-    const BYTES: usize = 640 << 10;
+    const BYTES: usize = 512 << 10;
     let mut client = client_of(routing::get(async || Body::from(vec![0; BYTES]))).await;
     let began = Instant::now();
     let taken = take_slowly(&mut client, 4 << 10, Duration::from_millis(50), ANSWER_TIME).await;
