@@ -45,6 +45,8 @@ const CHARTS = [
 
 /** After a reading that failed, in milliseconds. */
 const AGAIN = 5000;
+/** The daemon gives a slow line so long. */
+const SLOWEST = 60_000;
 /** A change of state is written down a second or so after it is told; in milliseconds. */
 const WRITTEN = 2500;
 
@@ -64,7 +66,7 @@ export async function loadHistory() {
   // Another range's charts stand there meanwhile.
   place.setAttribute("aria-busy", String(latest !== undefined && latest.range !== range));
   try {
-    const history = await read(`api/history?range=${range}`);
+    const history = await read(`api/history?range=${range}`, SLOWEST);
     if (question !== asked) return;
     latest = history;
     failure = undefined;
