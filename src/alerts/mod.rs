@@ -120,7 +120,7 @@ impl Alerts {
         if snapshot.state != from {
             let reason = snapshot.reason.unwrap_or_default();
             let (to, held) = (snapshot.state, Duration::ZERO);
-            let transition = Transition { from, to, reason, held, is_first: false };
+            let transition = Transition { from, to, reason, held, ends_start: false };
             let due = self.book.hear(now, &transition, hold);
             self.tell(due);
         }

@@ -13,6 +13,7 @@ use super::reply_times::ReplyTimes;
 use super::snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 use super::state::{Cause, Facts, ProviderStatus, State, judge, state};
 use super::text::listed;
+use super::transition::Transition;
 use super::window::SlidingCount;
 use crate::clock::Moment;
 use crate::names::{ProviderName, Username};
@@ -116,8 +117,9 @@ impl Books {
             (None, None) => return None,
         };
         let since = mem::replace(&mut self.since, now);
-        let (held, is_first) = (now.elapsed.saturating_sub(since.elapsed), self.transitions.is_empty());
-        let transition = Transition { from, to, reason, held, is_first };
+        let held = now.elapsed.saturating_sub(since.elapsed);
+        let is_first = self.transitions.is_empty();
+        let transition = Transition::new(from, to, reason, held, is_first);
         *self.transitions.entry((from, to)).or_default() += 1;
         self.news.add(now, Change::State(transition.clone()));
         Some(transition)
@@ -239,33 +241,5 @@ impl UserCount {
 
     fn count(&self) -> u64 {
         self.seen.len() as u64
-    }
-}
-
-/// A change of the state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transition {
-    /// The state before.
-    pub from: State,
-    /// The state now.
-    pub to: State,
-    /// Why; for a better state what is no longer so.
-    pub reason: String,
-    /// How long the state before held.
-    pub held: Duration,
-    /// Whether it is the first since the start: the state before is only what a service has that is not
-    /// connected yet.
-    pub is_first: bool,
-}
-
-impl Transition {
-    pub(super) fn log(&self) {
-        let Self { from, to, reason, held, is_first: _ } = self;
-        let (from, to, held_seconds) = (from.as_str(), to.as_str(), held.as_secs_f64());
-        if self.to == State::Healthy {
-            tracing::info!(from, to, reason, held_seconds, "health changed");
-        } else {
-            tracing::warn!(from, to, reason, held_seconds, "health changed");
-        }
     }
 }

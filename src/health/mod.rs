@@ -13,12 +13,12 @@ mod reply_times;
 mod snapshot;
 mod state;
 mod text;
+mod transition;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub use books::Transition;
 pub use component::{Component, ComponentSet};
 pub use ledger::{Ledger, LineCounts, LineFate, ReasonCounts, TokenCounts};
 pub use monitor::{HealthMonitor, LinkHealth};
@@ -27,3 +27,4 @@ pub use progress::Progress;
 pub use snapshot::{AlertCounts, ComponentHealth, PausedRoom, ProviderHealth, Snapshot};
 pub use state::{ProviderStatus, State};
 pub use text::{cut, listed, shortened};
+pub use transition::Transition;

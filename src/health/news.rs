@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::books::Transition;
 use super::state::ProviderStatus;
+use super::transition::Transition;
 use crate::clock::Moment;
 use crate::names::ProviderName;
 

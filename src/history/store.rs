@@ -14,7 +14,7 @@ use tracing::warn;
 use super::minute::Minute;
 use super::pruning::Pruning;
 use crate::clock::Moment;
-use crate::health::{Change, News, State, Transition};
+use crate::health::{Change, News, State};
 pub(super) use schema::{LATEST_OF_PROVIDERS, NO_FILE, VERSION, has_no_table};
 
 /// What a second process that looks at the file may cost a write.
@@ -223,7 +223,7 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Er
             let at = at.wall.timestamp_millis();
             match change {
                 Change::State(transition) => {
-                    let (before, reason) = before_and_why(transition);
+                    let (before, reason) = (transition.before().map_or("", State::as_str), transition.why());
                     transaction.execute(
                         "INSERT OR REPLACE INTO transitions VALUES (?1, ?2, ?3, ?4, ?5)",
                         params![at, signed(*number), before, transition.to.as_str(), reason],
@@ -237,16 +237,6 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Er
         }
     }
     Ok(())
-}
-
-/// The state before a change, and its reason. What a start counts as until there is a link was no failure: the
-/// first change has nothing before it, and nothing that is no longer so.
-fn before_and_why(transition: &Transition) -> (&str, &str) {
-    match (transition.is_first, transition.to) {
-        (false, _) => (transition.from.as_str(), &transition.reason),
-        (true, State::Healthy) => ("", "for the first time since the start"),
-        (true, _) => ("", &transition.reason),
-    }
 }
 
 /// Forgets what was before this second, and gives the room back.

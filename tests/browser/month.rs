@@ -94,7 +94,7 @@ fn write_down(file: &Path, end: DateTime<Utc>, entries: &[Entry]) -> Result {
 }
 
 fn state(from: State, to: State, reason: String) -> Change {
-    Change::State(Transition { from, to, reason, held: Duration::ZERO, is_first: false })
+    Change::State(Transition { from, to, reason, held: Duration::ZERO, ends_start: false })
 }
 
 fn provider(name: &str, from: ProviderStatus, to: ProviderStatus) -> Change {

@@ -13,7 +13,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn change(from: State, to: State) -> Transition {
-    Transition { from, to, reason: format!("why {}", to.as_str()), held: Duration::ZERO, is_first: false }
+    Transition { from, to, reason: format!("why {}", to.as_str()), held: Duration::ZERO, ends_start: false }
 }
 
 fn hold_for(seconds: u64) -> Hold {

@@ -117,9 +117,9 @@ fn transitions_and_changes_of_providers_are_news_in_their_order() {
     status(&monitor, at(3), "local", ProviderStatus::Failed);
     status(&monitor, at(4), "nobody", ProviderStatus::Failed);
     let news = monitor.news_since(0);
-    let state = |from, to, reason: &str, is_first| {
+    let state = |from, to, reason: &str, ends_start| {
         let (reason, held) = (reason.to_owned(), Duration::from_secs(1));
-        Change::State(Transition { from, to, reason, held, is_first })
+        Change::State(Transition { from, to, reason, held, ends_start })
     };
     let failed_last = "every LLM provider called so far failed last";
     let local = ProviderName::new("local");

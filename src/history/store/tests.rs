@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::schema::bring_up_to_date;
 use super::*;
-use crate::health::{ProviderStatus, TokenCounts};
+use crate::health::{ProviderStatus, TokenCounts, Transition};
 use crate::history::minute::Figures;
 use crate::names::ProviderName;
 
@@ -35,7 +35,8 @@ fn change(at: i64) -> Entry {
 }
 
 fn state_change(at: i64, from: State, to: State, is_first: bool) -> Entry {
-    let transition = Transition { from, to, reason: "test".to_owned(), held: Duration::ZERO, is_first };
+    let transition =
+        Transition { from, to, reason: "test".to_owned(), held: Duration::ZERO, ends_start: is_first };
     Entry::News(News { number: 1, at: self::at(at), change: Change::State(transition) })
 }
 

@@ -170,9 +170,9 @@ fn transition(news: &News) -> Option<Bytes> {
     let Change::State(transition) = &news.change else { return None };
     let told = json!({
         "at": iso(news.at.wall),
-        "from": transition.from,
+        "from": transition.before(),
         "to": transition.to,
-        "reason": transition.reason,
+        "reason": transition.why(),
     });
     Some(text("transition", &told))
 }
