@@ -242,7 +242,7 @@ impl DeciderLoop {
                 }
                 debug!(%room, user = ?message.user, reason = reason.as_str(), "message ignored");
                 if reason != Reason::Own {
-                    let was_asked = self.decider.was_asked(&silence, message);
+                    let was_asked = self.decider.was_asked(now, &silence, message);
                     self.decisions.push(was_asked, Entry::of_silence(now, room, Some(message), &silence));
                 }
             }

@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::names::{RoomName, Username};
 use crate::outcome::{Reason, ReplyOutcome};
 
-/// Decisions on what was meant for the bot: what a trigger fired for, or would have.
+/// Decisions on what was meant for the bot: what a trigger fired for, or what said its name.
 const FIRED: usize = 500;
 /// Decisions on all other messages, so that busy chat doesn't push out the first kind.
 const OTHERS: usize = 500;
@@ -125,7 +125,7 @@ impl Wanted {
 }
 
 impl Decisions {
-    /// Takes one in; `is_meant` says whether something made us answer, or would have.
+    /// Takes one in; `is_meant` says whether something made us answer, or said our name.
     pub fn push(&mut self, is_meant: bool, entry: Entry) {
         let (list, most) = if is_meant { (&mut self.fired, FIRED) } else { (&mut self.others, OTHERS) };
         if list.len() == most {

@@ -103,7 +103,7 @@ impl Duplicates {
     ) -> Option<&'static str> {
         let time = message.time()?;
         let oldest = if self.is_in_grace(now, settings) { STALE_IN_GRACE } else { STALE };
-        if started - time > BEFORE_START {
+        if is_from_before(started, message) {
             Some("said before our start")
         } else if now.wall - time > oldest {
             Some("too late on arrival")
@@ -164,6 +164,11 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Whether a message was said before we started, so that it may have been answered then.
+pub fn is_from_before(started: DateTime<Utc>, message: &ChatMessage) -> bool {
+    message.time().is_some_and(|time| started - time > BEFORE_START)
 }
 
 #[cfg(test)]

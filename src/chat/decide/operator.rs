@@ -1,6 +1,7 @@
 //! What an operator sees and changes of what is remembered.
 
-use super::Decider;
+use super::{Decider, our_start};
+use crate::chat::duplicates::is_from_before;
 use crate::chat::event::ChatMessage;
 use crate::chat::plan::Silence;
 use crate::chat::rate_limits::{InUse, Usage};
@@ -12,8 +13,12 @@ use crate::outcome::Reason;
 impl Decider {
     /// Whether somebody waits for an answer that won't come: something fired, or it was passed over
     /// before that was looked at, though it says our name.
-    pub fn was_asked(&self, silence: &Silence, message: &ChatMessage) -> bool {
-        let is_passed_over = matches!(silence.reason, Reason::Stale | Reason::Paused);
+    pub fn was_asked(&self, now: Moment, silence: &Silence, message: &ChatMessage) -> bool {
+        let is_passed_over = match silence.reason {
+            Reason::Paused => true,
+            Reason::Stale => !is_from_before(our_start(now, self.started), message),
+            _ => false,
+        };
         silence.fired.is_some() || (is_passed_over && self.rules.is_mention(&message.text))
     }
 
@@ -64,6 +69,7 @@ impl Decider {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use serde_json::json;
 
     use super::*;
@@ -76,12 +82,20 @@ mod tests {
         let was_asked = |room: &mut OneRoom, said: f64, heard: f64, user: &str, text: &str| {
             let message = message(at(said), user, text);
             let Decision::Silence(silence) = room.hears(at(heard), &message) else { panic!("{text}") };
-            (silence.reason.as_str(), room.decider.was_asked(&silence, &message))
+            (silence.reason.as_str(), room.decider.was_asked(at(heard), &silence, &message))
         };
         assert_eq!(was_asked(&mut room, 1.0, 1.0, "bob", "hello"), ("no_trigger", false));
         assert_eq!(was_asked(&mut room, 1.0, 1.0, "eve", "vera?"), ("listener", false));
         assert_eq!(was_asked(&mut room, 1.0, 900.0, "bob", "vera?"), ("stale", true));
         assert_eq!(was_asked(&mut room, 1.0, 900.0, "bob", "good evening"), ("stale", false));
+        let mut early = message(at(1.0), "ann", "vera?");
+        early.posted = early.posted.map(|posted| posted - TimeDelta::minutes(15));
+        let Decision::Silence(silence) = room.hears(at(1.0), &early) else { panic!("a reply") };
+        assert_eq!(silence.reason, Reason::Stale);
+        assert!(
+            !room.decider.was_asked(at(1.0), &silence, &early),
+            "it may have been answered before our start"
+        );
         let name = room.room.clone();
         room.decider.pause(at(901.0), &name, None);
         assert_eq!(was_asked(&mut room, 901.0, 901.0, "bob", "Vera, hello"), ("paused", true));
