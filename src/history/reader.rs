@@ -102,6 +102,8 @@ impl Look {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(told)?;
         connection.busy_timeout(BUSY).map_err(told)?;
+        // All of it as it is at one moment.
+        connection.execute_batch("BEGIN").map_err(told)?;
         let version: i64 =
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(told)?;
         if version == 0 && has_no_table(&connection).map_err(told)? {
@@ -114,8 +116,6 @@ impl Look {
     }
 
     fn document(&self, now: DateTime<Utc>, range: Range) -> Result<Document, String> {
-        // All of it as it was at one moment.
-        self.connection.execute_batch("BEGIN").map_err(told)?;
         let mut steps = Steps::of(range.step());
         let (from, to) = (range.begin(now), now.timestamp());
         self.minutes(&mut steps, from, to)?;

@@ -97,8 +97,11 @@ impl Recorder {
     fn keep_what_is_new(&mut self, also_figures: bool) {
         let minute = self.book.so_far();
         if self.kept.lacks_state_of(&minute) || also_figures && self.kept.lacks_figures_of(&minute) {
-            self.kept = Kept { state: Some(minute.state), figures: minute.figures.clone() };
-            self.hand_on(Entry::Minute(minute));
+            let kept = Kept { state: Some(minute.state), figures: minute.figures.clone() };
+            // When there is no room it is tried again, at the latest when the minute is over.
+            if self.entries.try_send(Entry::Minute(minute)).is_ok() {
+                self.kept = kept;
+            }
         }
     }
 

@@ -55,7 +55,10 @@ impl Writer {
             };
             let Some((returned, written, result)) = self.teller.end_of(spawn_blocking(write), count).await
             else {
-                return;
+                self.waiting.close();
+                return self
+                    .teller
+                    .lose(self.waiting.len(), "nobody writes it any more until the next start");
             };
             (self.store, batch) = (returned, written);
             match &result {
