@@ -9,12 +9,14 @@ mod file;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{Days, Local, NaiveDate, NaiveTime};
+use chrono::{Local, NaiveDate};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::chat::shares;
-use crate::chat::spend::{Call, Denied, Near, ProviderSpent, Saved, Spend, SpendInUse, SpendTicket, Usage};
+use crate::chat::spend::{
+    Call, Denied, Near, ProviderSpent, Saved, Spend, SpendInUse, SpendTicket, Usage, day_left,
+};
 use crate::clock::{Clock, Moment};
 use crate::config::{self, Config};
 use crate::names::{ProviderName, Username};
@@ -147,7 +149,7 @@ impl SpendView {
     /// The limits that are configured, and how far they are used up today.
     pub fn limits_in_use(&self, now: Moment) -> Vec<SpendInUse> {
         let sums = self.0.lock();
-        sums.spend.in_use(now, local_day(now), day_left(now), &sums.limits)
+        sums.spend.in_use(now, local_day(now), day_left(&now.wall.with_timezone(&Local)), &sums.limits)
     }
 
     /// What was spent today, by the configured prices.
@@ -218,17 +220,6 @@ impl Drop for OpenCall {
 /// Days begin at midnight where this machine is.
 fn local_day(now: Moment) -> NaiveDate {
     now.wall.with_timezone(&Local).date_naive()
-}
-
-/// How long it is until the next one begins. Where clocks are put forward at midnight, the day has
-/// no midnight: then it begins with the hour after.
-fn day_left(now: Moment) -> Duration {
-    let next = local_day(now).checked_add_days(Days::new(1));
-    let hours = [0, 1].into_iter().filter_map(|hour| NaiveTime::from_hms_opt(hour, 0, 0));
-    let begin = next.and_then(|day| {
-        hours.filter_map(|hour| day.and_time(hour).and_local_timezone(Local).earliest()).next()
-    });
-    begin.and_then(|begin| (begin.to_utc() - now.wall).to_std().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

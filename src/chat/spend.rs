@@ -25,7 +25,7 @@ mod saved;
 mod users;
 
 pub use denied::{Denied, Short, Sum};
-pub use in_use::SpendInUse;
+pub use in_use::{SpendInUse, day_left};
 pub use providers::ProviderSpent;
 pub use saved::Saved;
 

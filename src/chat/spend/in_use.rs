@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone};
 
 use super::{Spend, Spent, percent, percent_of_cost};
 use crate::clock::Moment;
@@ -73,9 +73,23 @@ impl Spend {
     }
 }
 
+/// How long it is until the next day begins. Where clocks are put forward at midnight, that day has no
+/// midnight: then it begins with the hour after.
+pub fn day_left<Zone: TimeZone>(now: &DateTime<Zone>) -> Duration {
+    let next = now.date_naive().checked_add_days(Days::new(1));
+    let hours = [0, 1].into_iter().filter_map(|hour| NaiveTime::from_hms_opt(hour, 0, 0));
+    let begins = |day: NaiveDate| {
+        hours.filter_map(|hour| now.timezone().from_local_datetime(&day.and_time(hour)).earliest()).next()
+    };
+    let left = next.and_then(begins).map(|begin| begin.signed_duration_since(now));
+    left.and_then(|left| left.to_std().ok()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use chrono::FixedOffset;
 
     use super::super::{Call, Usage};
     use super::*;
@@ -85,6 +99,20 @@ mod tests {
     use crate::names::{ProviderName, Username};
 
     const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn a_day_ends_at_the_midnight_of_its_own_zone() {
+        for (now, seconds) in [
+            ("2026-11-30T00:00:00+01:00", 86_400),
+            ("2026-11-30T23:59:59+01:00", 1),
+            ("2026-12-31T20:30:00-08:00", 12_600),
+        ] {
+            let now: DateTime<FixedOffset> = now.parse().expect("a time");
+            assert_eq!(day_left(&now).as_secs(), seconds, "{now}");
+        }
+        let last = DateTime::<chrono::Utc>::MAX_UTC;
+        assert_eq!(day_left(&last), Duration::ZERO, "there is no day after it");
+    }
 
     #[test]
     fn each_limit_that_is_configured_says_how_far_it_is_used_up_today() {
