@@ -76,12 +76,16 @@ async fn it_shows_replies_silences_with_their_reasons_limits_providers_and_a_pau
     browser.wait_for("!document.querySelector('#decisions').innerText.includes('bob')", SOON).await?;
     browser.wait_for_text("#decisions", "and after that?", SOON).await?;
 
-    // In a paused room nobody looks for whom a line was meant, and still the user's name leads to it.
+    // A paused room is silent, and whoever says the bot's name there has asked all the same.
     let pause = json!({ "command": "chat.pause", "args": { "channel": "Lounge" } });
     world.robot.ask("kryten.llm.command", pause).await?;
     browser.wait_for_text("#rooms .badge[data-kind='warning']", "paused", SOON).await?;
     world.mention("alice", "are you asleep?").await?;
-    browser.wait_for_text("#decisions", "An operator has paused the bot in this room.", SOON).await
+    browser.wait_for_text("#decisions", "An operator has paused the bot in this room.", SOON).await?;
+    let is_meant = "return document.querySelector('#filter-fired').checked";
+    assert_eq!(browser.run(is_meant, json!([])).await?, true);
+    browser.run("document.querySelector('#filter-user').value = ''", json!([])).await?;
+    browser.wait_for_text("#decisions", "are you asleep?", SOON).await
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn of_a_spend_limit_that_is_used_up_it_says_when_there_is_more() -> Result
         return [...document.querySelectorAll('#limits tbody td:last-child')].map((cell) => cell.innerText.replaceAll('\\n', ' '));
     })";
     let next = browser.run(script, json!([spend])).await?;
-    let expected = ["in 3 h 12 min", "only who asks more in 20 s", "used up", "only who asks", "free"];
+    let expected = ["in 3 h 12 min", "only who asks more in 20 s", "used up", "only who asks", "1.90 left"];
     assert_eq!(next, json!(expected));
     Ok(())
 }

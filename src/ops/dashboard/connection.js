@@ -60,9 +60,9 @@ function failure(path, status, text) {
   return new Unanswered(`${path} was answered with ${status}`, typeof reason === "string" ? reason : undefined);
 }
 
-/** What the daemon says at `path`, as data. It has to be here within so many milliseconds. */
-export async function read(path, patience = 10_000) {
-  return (await ask(path, { signal: AbortSignal.timeout(patience) })).json();
+/** What the daemon says at `path`, as data, unless `signal` ends that. */
+export async function read(path, signal = AbortSignal.timeout(10_000)) {
+  return (await ask(path, { signal })).json();
 }
 
 /**

@@ -65,7 +65,7 @@ async function load() {
 
 function nothing() {
   return isWithoutChatter()
-    ? "Nothing yet. What came while a room was paused, and what nobody meant for the bot, is hidden: uncheck the box or give a user to see it."
+    ? "Nothing yet. What nobody meant for the bot is hidden: uncheck the box or give a user to see it."
     : "Nothing like that since the daemon started.";
 }
 

@@ -95,10 +95,12 @@ function limits({ limits: list = [], spend = [], decider }) {
     const { name, trigger, users = 0, used = 0, max = 0, soft, frees_in_seconds: frees } = entry;
     const isFull = used >= max;
     const isRest = String(name).endsWith("_cooldown");
+    // A call needs more than one of these, so that some is left does not mean that it fits in.
+    const isSum = /_(tokens|cost)_/.test(name);
     const amount = name === "max_cost_per_day" ? money : figure;
     const what = isRest ? (isFull ? "resting" : "rested") : `${amount(used)} of ${amount(max)}`;
     const more = soft && frees > 0 && element("small", { class: "muted under" }, until(frees, "more in "));
-    const next = isFull ? (frees > 0 ? until(frees) : "used up") : soft ? ["only who asks", more] : "free";
+    const next = isFull ? (frees > 0 ? until(frees) : "used up") : soft ? ["only who asks", more] : isSum ? `${amount(max - used)} left` : "free";
     return [
       [limitName(cut(String(name), 60)), trigger && element("small", { class: "muted under" }, "trigger ", foreign(trigger, 60))],
       [what, bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} wait`)],

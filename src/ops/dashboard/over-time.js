@@ -54,25 +54,32 @@ let range = "24h";
 let latest;
 /** Why the latest reading failed; none when it did not. */
 let failure;
-let asked = 0;
+/** The reading under way. */
+let reading;
 let soon;
 let isOff = false;
 
-/** Shows a range of the history, and again each minute. */
+/** Shows the range of the history, and again each minute. While it is read, it is not begun anew, but read once more after that. */
 export async function loadHistory() {
   if (isOff) return;
-  asked += 1;
-  const question = asked;
+  if (reading?.range === range) {
+    reading.isOld = true;
+    return;
+  }
+  reading?.ending.abort();
+  const own = { range, ending: new AbortController(), isOld: false };
+  reading = own;
+  const patience = setTimeout(() => own.ending.abort(), SLOWEST);
   // Another range's charts stand there meanwhile.
   place.setAttribute("aria-busy", String(latest !== undefined && latest.range !== range));
   try {
-    const history = await read(`api/history?range=${range}`, SLOWEST);
-    if (question !== asked) return;
+    const history = await read(`api/history?range=${range}`, own.ending.signal);
+    if (reading !== own) return;
     latest = history;
     failure = undefined;
     draw();
   } catch (error) {
-    if (question !== asked) return;
+    if (reading !== own) return;
     failure = error;
     if (!(error instanceof TokenWanted)) setTimeout(() => failure === error && loadHistory(), AGAIN);
     // Nothing old may stand under another range's button.
@@ -80,9 +87,13 @@ export async function loadHistory() {
       latest = undefined;
       place.replaceChildren();
     }
+  } finally {
+    clearTimeout(patience);
   }
+  reading = undefined;
   place.setAttribute("aria-busy", "false");
   tell();
+  if (own.isOld && !failure) loadHistory();
 }
 
 /** Shows the history when what was told just now is in it; many calls in a row are one reading. */
