@@ -98,7 +98,7 @@ async fn nothing_is_taken(listens: bool) {
 /// Real time, because the system's buffers take part.
 #[tokio::test]
 async fn a_listener_that_was_let_go_is_not_waited_for_while_it_takes_a_little_now_and_then() {
-    // Far more than the system keeps for a connection; read at this pace it would take a minute.
+    // Far more than the system keeps for a connection; read at this pace it would take far longer than is waited for.
     const BYTES: usize = 64 << 20;
     let page = async |Extension(patience): Extension<Patience>| {
         patience.listens();
