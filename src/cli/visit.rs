@@ -87,8 +87,7 @@ impl Visit {
             return None;
         }
         let snapshot = self.health.snapshot(self.clock.now());
-        let nats = snapshot.components.into_iter().find(|health| health.component == Component::Nats);
-        Some(nats.and_then(|nats| nats.unhealthy).unwrap_or_else(|| "not connected yet".to_owned()))
+        Some(snapshot.unhealthy(Component::Nats).unwrap_or("not connected yet").to_owned())
     }
 
     /// Publishes, and waits until the server has it.

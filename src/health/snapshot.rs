@@ -75,6 +75,11 @@ impl Snapshot {
         self.ignored.of(&is_of_kind) + self.ledger.silenced.of(&is_of_kind)
     }
 
+    /// What is wrong with a component.
+    pub fn unhealthy(&self, component: Component) -> Option<&str> {
+        self.components.iter().find(|health| health.component == component)?.unhealthy.as_deref()
+    }
+
     /// How many providers have this status.
     pub fn providers_with(&self, status: ProviderStatus) -> usize {
         self.providers.iter().filter(|provider| provider.status == status).count()

@@ -129,8 +129,7 @@ impl History {
 impl Kept {
     /// What the component says is wrong.
     fn trouble(&self, clock: Clock) -> Option<String> {
-        let components = self.health.snapshot(clock.now()).components;
-        components.into_iter().find(|known| known.component == Component::History)?.unhealthy
+        self.health.snapshot(clock.now()).unhealthy(Component::History).map(str::to_owned)
     }
 }
 

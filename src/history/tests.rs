@@ -168,8 +168,7 @@ async fn a_file_that_can_not_be_written_makes_the_component_unhealthy_until_it_c
     let in_the_way = folder.path().join("history.db");
     fs::create_dir(&in_the_way).expect("a folder where the file should be");
     let wrong = |health: &HealthMonitor| {
-        let components = health.snapshot(clock.now()).components;
-        components.into_iter().find(|health| health.component == Component::History)?.unhealthy
+        health.snapshot(clock.now()).unhealthy(Component::History).map(str::to_owned)
     };
     let history = run(&folder, clock, &health, || {}).await;
     let message = wrong(&health).expect("unhealthy");

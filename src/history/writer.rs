@@ -196,8 +196,7 @@ mod tests {
     }
 
     fn unhealthy(health: &HealthMonitor, clock: Clock) -> Option<String> {
-        let components = health.snapshot(clock.now()).components;
-        components.into_iter().find(|known| known.component == Component::History)?.unhealthy
+        health.snapshot(clock.now()).unhealthy(Component::History).map(str::to_owned)
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,9 +24,7 @@ pub(super) fn tell(moment: &Moment, identity: &Identity, snapshot: &Snapshot, li
         let name = health.component.as_str();
         moment.is("llm_component_healthy", &[("component", name)], health.unhealthy.is_none());
     }
-    let instances = snapshot.components.iter().find(|health| health.component == Component::Instances);
-    let has_others = instances.is_some_and(|health| health.unhealthy.is_some());
-    moment.is("llm_other_instances", &[], has_others);
+    moment.is("llm_other_instances", &[], snapshot.unhealthy(Component::Instances).is_some());
     moment.is("llm_nats_connected", &[], snapshot.nats_connected);
     moment.is("llm_link_up", &[], snapshot.nats_connected);
     moment.counter("llm_link_reconnects_total", &[], link.connection.saturating_sub(1));
