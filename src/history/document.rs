@@ -32,7 +32,7 @@ pub struct Document {
 #[derive(Debug, Serialize)]
 pub struct Transition {
     pub at: String,
-    /// The state before; null for the first change since a start.
+    /// The state before; null where only a start has ended.
     pub from: Option<String>,
     pub to: String,
     pub reason: String,

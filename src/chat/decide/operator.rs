@@ -11,15 +11,15 @@ use crate::names::Username;
 use crate::outcome::Reason;
 
 impl Decider {
-    /// Whether somebody waits for an answer that won't come: something fired, or it was passed over
-    /// before that was looked at, though it says our name.
+    /// Whether somebody waits for an answer that won't come, though nothing has fired: the message was
+    /// passed over before that was looked at, and says our name.
     pub fn was_asked(&self, now: Moment, silence: &Silence, message: &ChatMessage) -> bool {
         let is_passed_over = match silence.reason {
             Reason::Paused => true,
             Reason::Stale => !is_from_before(our_start(now, self.started), message),
             _ => false,
         };
-        silence.fired.is_some() || (is_passed_over && self.rules.is_mention(&message.text))
+        is_passed_over && self.rules.is_mention(&message.text)
     }
 
     /// How far the rate limits are used up.
