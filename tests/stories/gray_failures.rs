@@ -7,7 +7,7 @@ use chrono::Utc;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use kryten_testkit::world::{Builder, SOON, World};
-use kryten_testkit::{Behaviour, Context as _, Direction, Error, Manner, Result, clock};
+use kryten_testkit::{Behaviour, Context as _, Direction, Error, Manner, Result, Stopwatch, clock};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -56,8 +56,8 @@ fn world() -> Builder {
 }
 
 /// How long it was since `failed`, if that is soon enough.
-fn soon_enough(failed: Instant) -> Result<Duration> {
-    let took = failed.elapsed();
+fn soon_enough(failed: &Stopwatch) -> Result<Duration> {
+    let took = failed.fair_time(Instant::now());
     if took <= TOLD_WITHIN { Ok(took) } else { Err(Error::new(format!("told only after {took:?}"))) }
 }
 
@@ -84,10 +84,10 @@ fn freeze(world: &World, direction: Direction) -> Result {
 
 async fn link_dies(kill: fn(&World) -> Result) -> Result<Duration> {
     let world = world().start().await?;
-    let failed = Instant::now();
+    let failed = world.stopwatch();
     kill(&world)?;
     world.wait_for_health(SOON, |health| health["status"] == "failing").await?;
-    let told = soon_enough(failed)?;
+    let told = soon_enough(&failed)?;
     is_true("/readyz knows", world.daemon.get("/readyz").await?.0 == 503)?;
     is_true("no reason to restart it", world.daemon.get("/livez").await?.0 == 200)?;
     adds_up(&world).await?;
@@ -101,10 +101,10 @@ async fn daemon_paused() -> Result<Duration> {
     // What it had said before it was paused.
     world.recorder.settle(SOON).await?;
     world.recorder.none_within(Duration::from_secs(10), BEATS).await?;
-    let (resumed, wall, mark) = (Instant::now(), chrono::Utc::now(), world.recorder.mark());
+    let (resumed, wall, mark) = (world.stopwatch(), chrono::Utc::now(), world.recorder.mark());
     world.daemon.resume()?;
     let first = world.recorder.wait_since(mark, BEATS, SOON, |_| true).await?;
-    let told = soon_enough(resumed)?;
+    let told = soon_enough(&resumed)?;
     is_true("the first beat is an old one", stamp(&first) >= wall)?;
     is_true("a pause is no lasting trouble", first.text("/health") == "healthy")?;
     world.recorder.wait_since(mark, BEATS, SOON, |beat| beat.at > first.at + Duration::from_secs(2)).await?;
@@ -119,14 +119,14 @@ async fn provider_fails(behaviour: Behaviour) -> Result<Duration> {
     let second = json!({ "first": { "timeout_seconds": 1 } });
     let world = world().config(json!({ "llm_providers": second })).start().await?;
     world.provider().always(behaviour);
-    let failed = Instant::now();
+    let failed = world.stopwatch();
     world.mention("bob", "is the provider well?").await?;
     let mark = world.recorder.mark();
     let told = |beat: &kryten_testkit::Message| {
         beat.text("/health") == "failing" && beat.text("/status/llm_providers/first") == "failed"
     };
     let beat = world.wait_for_beat(mark, SOON, told).await?;
-    let took = soon_enough(failed)?;
+    let took = soon_enough(&failed)?;
     is_true("the reason", beat.text("/health_reason") == "all LLM providers exhausted")?;
     is_true("one failed reply", world.ledger().await?["failed"] == 1)?;
     Ok(took)
@@ -140,13 +140,13 @@ async fn robot_is_gone(manner: Manner, words: &str) -> Result<Duration> {
     let answered = world.provider().requests().mark();
     world.mention("bob", "and now?").await?;
     world.provider().wait_for_request(answered, SOON, |_| true).await?;
-    let failed = Instant::now();
+    let failed = world.stopwatch();
     let is_told = |health: &Value| {
         let robot = health.pointer("/components/robot/message").and_then(Value::as_str);
         health["status"] == "degraded" && robot.is_some_and(|robot| robot.contains(words))
     };
     world.wait_for_health(SOON, is_told).await?;
-    let took = soon_enough(failed)?;
+    let took = soon_enough(&failed)?;
     beat_says(&world, "robot", words).await?;
     adds_up(&world).await?;
     Ok(took)
@@ -154,12 +154,12 @@ async fn robot_is_gone(manner: Manner, words: &str) -> Result<Duration> {
 
 async fn stalled(place: &str) -> Result<Duration> {
     let world = world().start().await?;
-    let failed = Instant::now();
+    let failed = world.stopwatch();
     world.robot.chat("bob", &format!("test-hook stall {place} 5")).await?;
     let mark = world.recorder.mark();
     let reason = format!("stalled: {place}");
     let beat = world.wait_for_beat(mark, SOON, |beat| beat.text("/health_reason") == reason).await?;
-    let took = soon_enough(failed)?;
+    let took = soon_enough(&failed)?;
     is_true("a stall is failing", beat.text("/health") == "failing")?;
     is_true("a reason to restart it", world.daemon.get("/livez").await?.0 == 503)?;
     world.wait_until("healthy", SOON).await?;
@@ -173,11 +173,11 @@ async fn stalled(place: &str) -> Result<Duration> {
 async fn clock_stepped(seconds: i64, words: &str) -> Result<Duration> {
     let world = world().launch(|launch| clock::steppable(launch, 0)).start().await?;
     clock::step(&world.daemon, seconds)?;
-    let (stepped, mark) = (Instant::now(), world.recorder.mark());
+    let (stepped, mark) = (world.stopwatch(), world.recorder.mark());
     let is_new =
         |beat: &kryten_testkit::Message| (stamp(beat) - beat.wall).num_seconds().abs_diff(seconds) <= 1;
     let first = world.recorder.wait_since(mark, BEATS, SOON, is_new).await?;
-    soon_enough(stepped)?;
+    soon_enough(&stepped)?;
     is_true("a step alone is no trouble", first.text("/health") == "healthy")?;
     let later = |beat: &kryten_testkit::Message| beat.at > first.at + Duration::from_secs(3);
     world.recorder.wait_since(mark, BEATS, SOON, later).await?;
@@ -190,9 +190,9 @@ async fn clock_stepped(seconds: i64, words: &str) -> Result<Duration> {
     for number in 0..5 {
         world.robot.chat("bob", &format!("what time is it, {number}?")).await?;
     }
-    let failed = Instant::now();
+    let failed = world.stopwatch();
     beat_says(&world, "clock", words).await?;
-    let took = soon_enough(failed)?;
+    let took = soon_enough(&failed)?;
     clock::step(&world.daemon, 0)?;
     world.ask("bob", "and now?").await?;
     world.wait_until("healthy", SOON).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Manner, Mark, Message, Result};
+use kryten_testkit::{Behaviour, Context as _, Manner, Mark, Message, Result};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -36,20 +36,18 @@ async fn ask_in_vain(world: &World, user: &str) -> Result {
     world.wait_for_health(SOON, |health| health["ledger"]["failed"] == before + 1).await.map(drop)
 }
 
-/// The transitions that the daemon has logged so far, as "from to: reason".
-fn transitions(world: &World) -> Vec<String> {
+/// The transitions that the daemon has logged, once there are so many, as "from to: reason".
+async fn transitions(world: &World, count: usize) -> Result<Vec<String>> {
     let field = |line: &str, name: &str| {
         let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap_or_default();
         rest.split_once('"').unwrap_or_default().0.to_owned()
     };
-    let lines = world.daemon.log().all();
-    let changes = lines.iter().map(|line| line.text.as_str()).filter(|line| line.contains("health changed"));
-    changes
-        .map(|line| {
-            assert!(line.contains("held_seconds="), "{line}");
-            format!("{} {}: {}", field(line, "from"), field(line, "to"), field(line, "reason"))
-        })
-        .collect()
+    let lines = world.daemon.wait_for_lines("health changed", count).await?;
+    let change = |line: &String| {
+        assert!(line.contains("held_seconds="), "{line}");
+        format!("{} {}: {}", field(line, "from"), field(line, "to"), field(line, "reason"))
+    };
+    Ok(lines.iter().map(change).collect())
 }
 
 #[tokio::test]
@@ -132,7 +130,7 @@ async fn req_003_edge_case_all_providers_failing_is_failing_until_one_answers() 
     let ledger = world.ledger().await?;
     assert_eq!((&ledger["sent"], &ledger["failed"]), (&json!(1), &json!(1)));
     assert_eq!(
-        transitions(&world),
+        transitions(&world, 4).await?,
         [
             "failing healthy: no longer: NATS disconnected",
             // The first has failed, the second was not called yet.
@@ -153,10 +151,10 @@ async fn req_003_the_provider_is_named_in_every_failure() -> Result {
         let log = world.daemon.log().mark();
         world.providers.iter().for_each(|provider| provider.always(behaviour.clone()));
         ask_in_vain(&world, "bob").await?;
-        let lines = world.daemon.log().since(log);
         for name in ["first", "second"] {
-            let is_named = lines.iter().any(|line| line.text.contains("failed") && line.text.contains(name));
-            assert!(is_named, "{behaviour:?}: {name} is not named in {lines:#?}");
+            let is_named = |line: &str| line.contains("failed") && line.contains(name);
+            let context = format!("{behaviour:?}: {name} is not named");
+            world.daemon.wait_for_log(log, SOON, is_named).await.context(context)?;
         }
     }
     assert_eq!(world.ledger().await?["failed"], 5);
@@ -238,8 +236,9 @@ async fn req_003_each_transition_is_told_once_and_since_when_it_holds() -> Resul
     ];
     assert_eq!(beats[0].text("/health_since"), beats[1].text("/health_since"), "one state since then");
     assert!(beats[0].text("/health_since") < beats[0].text("/timestamp"));
-    let failing = transitions(&world).into_iter().filter(|change| change.contains(" failing: ")).count();
-    assert_eq!(failing, 1, "three failures are one transition: {:?}", transitions(&world));
+    let changes = transitions(&world, 2).await?;
+    let failing = changes.iter().filter(|change| change.contains(" failing: ")).count();
+    assert_eq!(failing, 1, "three failures are one transition: {changes:?}");
     assert_eq!(world.ledger().await?["failed"], 3);
     Ok(())
 }

@@ -210,9 +210,9 @@ async fn req_002_the_last_beat_is_followed_by_the_shutdown_event_and_that_by_not
         .await?;
     world.ask("bob", "a last word?").await?;
     assert_eq!(world.ledger().await?["sent"], 1);
+    world.recorder.settle(SOON).await?;
     let mark = world.recorder.mark();
     assert_eq!(world.stop().await?, Exit::Code(0));
-    world.recorder.settle(SOON).await?;
     let all = world.recorder.since(mark, ">").into_iter().map(|message| message.subject);
     // The last word's echo is of the room.
     let ours: Vec<String> = all.filter(|subject| !subject.starts_with("kryten.events.")).collect();

@@ -21,13 +21,6 @@ async fn assert_pages(daemon: &Daemon, live: u16, ready: u16, health: u16) -> Re
 }
 
 /// How long the daemon takes to be ready again when the proxy lets it through.
-async fn back_after_admission(world: &World) -> Result<Duration> {
-    let admitted = Instant::now();
-    world.proxy()?.admit().await?;
-    world.daemon.wait_for_status("/readyz", 200, SOON).await?;
-    Ok(admitted.elapsed())
-}
-
 #[tokio::test]
 async fn before_nats_is_up_it_is_alive_but_not_ready_and_ready_means_that_it_has_beaten() -> Result {
     let server = Server::start().await?;
@@ -65,25 +58,20 @@ async fn while_the_link_is_lost_it_is_alive_but_not_ready() -> Result {
     assert_pages(&world.daemon, 200, 200, 200).await?;
     #[cfg(target_os = "linux")]
     assert_eq!(listening_ports(world.daemon.pid())?, 1);
-    let lost = Instant::now();
+    let lost = world.stopwatch();
     world.proxy()?.refuse().await?;
     world.proxy()?.cut().await?;
     let why = world.daemon.wait_for_status("/readyz", 503, SOON).await?;
-    assert!(lost.elapsed() < Duration::from_secs(3), "{:?}", lost.elapsed());
+    let took = lost.fair_time(Instant::now());
+    assert!(took < Duration::from_secs(3), "{took:?}");
     assert_eq!(why, "NATS disconnected\n");
     assert_pages(&world.daemon, 200, 503, 503).await?;
-    let mut took = back_after_admission(&world).await?;
-    assert_pages(&world.daemon, 200, 200, 200).await?;
-    // A machine that is busy makes it late; it would have to be so each time.
-    for _ in 0..4 {
-        if took >= Duration::from_secs(1) {
-            world.proxy()?.refuse().await?;
-            world.proxy()?.cut().await?;
-            world.daemon.wait_for_status("/readyz", 503, SOON).await?;
-            took = back_after_admission(&world).await?;
-        }
-    }
+    let admitted = world.stopwatch();
+    world.proxy()?.admit().await?;
+    world.daemon.wait_for_status("/readyz", 200, SOON).await?;
+    let took = admitted.fair_time(Instant::now());
     assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_pages(&world.daemon, 200, 200, 200).await?;
     Ok(())
 }
 

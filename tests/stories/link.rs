@@ -28,7 +28,7 @@ async fn answers_and_adds_up(world: &World) -> Result {
 async fn frozen(direction: Direction) -> Result {
     let world = world().await?;
     let proxy = world.proxy()?;
-    let outage = Outage::begins();
+    let outage = Outage::begins(&world);
     proxy.freeze(direction);
     let told = outage.is_told(&world).await?;
     world.recorder.none_within(TWO_BEATS, BEATS).await?;
@@ -57,7 +57,7 @@ async fn a_link_that_is_dead_both_ways_is_told_and_healed() -> Result {
 #[tokio::test]
 async fn a_server_that_stands_still_is_told_and_taken_up_again() -> Result {
     let world = world().await?;
-    let outage = Outage::begins();
+    let outage = Outage::begins(&world);
     world.server.pause()?;
     let told = outage.is_told(&world).await?;
     world.recorder.none_within(TWO_BEATS, BEATS).await?;
@@ -72,7 +72,7 @@ async fn a_server_that_stands_still_is_told_and_taken_up_again() -> Result {
 async fn a_partition_is_told_and_healed() -> Result {
     let world = world().await?;
     let proxy = world.proxy()?;
-    let outage = Outage::begins();
+    let outage = Outage::begins(&world);
     proxy.freeze(Direction::Both);
     proxy.refuse().await?;
     let told = outage.is_told(&world).await?;
@@ -88,7 +88,7 @@ async fn a_partition_is_told_and_healed() -> Result {
 #[tokio::test]
 async fn req_006_a_server_that_was_killed_and_restarted_is_announced_to_and_beaten_to_at_once() -> Result {
     let mut world = world().await?;
-    let outage = Outage::begins();
+    let outage = Outage::begins(&world);
     world.server.kill().await?;
     let told = outage.is_told(&world).await?;
     world.proxy()?.refuse().await?;
@@ -115,7 +115,7 @@ async fn a_server_that_hangs_does_not_hold_up_the_next_one() -> Result {
     world.wait_until_up(mark).await?;
     // Which one is tried first is drawn anew each time.
     for _ in 0..8 {
-        let outage = Outage::begins();
+        let outage = Outage::begins(&world);
         let healed = Healed::now(&world);
         world.proxy()?.cut().await?;
         outage.is_over(&world, &healed).await?;

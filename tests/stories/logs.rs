@@ -45,7 +45,7 @@ async fn of_equal_warnings_five_are_told_and_the_rest_is_counted_to_the_last_one
     world.provider().always(broken());
     fail(&world, MENTIONS).await?;
     for warning in ["the provider failed", "no provider answered", "reply failed"] {
-        assert_eq!(lines(&world, warning).len(), 5, "{warning}");
+        assert_eq!(world.daemon.wait_for_lines(warning, 5).await?.len(), 5, "{warning}");
     }
     assert_eq!(world.stop().await?, Exit::Code(0));
     for warning in ["the provider failed", "no provider answered", "reply failed"] {
@@ -65,7 +65,7 @@ async fn a_warning_about_something_else_is_told_at_once_though_its_sentence_is_t
     for _ in 0..10 {
         world.ask("bob", "who answers?").await?;
     }
-    assert_eq!(lines(&world, "the provider failed").len(), 5);
+    assert_eq!(world.daemon.wait_for_lines("the provider failed", 5).await?.len(), 5);
     world.providers[1].always(broken());
     let mark = world.daemon.log().mark();
     world.mention("bob", "and now?").await?;

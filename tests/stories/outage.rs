@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Mark, Message, Result};
+use kryten_testkit::{Mark, Message, Result, Stopwatch};
 
 /// However the link dies, health says so within this time.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(3);
@@ -23,27 +23,27 @@ const LIFECYCLE_BEATS: &str = "kryten.lifecycle.llm.heartbeat";
 
 /// A link that has just died.
 pub struct Outage {
-    died: Instant,
+    since: Stopwatch,
     died_wall: DateTime<Utc>,
 }
 
 /// The moment before a server can be reached again.
 pub struct Healed {
-    at: Instant,
+    since: Stopwatch,
     wall: DateTime<Utc>,
     mark: Mark,
 }
 
 impl Outage {
     /// The link is about to die.
-    pub fn begins() -> Self {
-        Self { died: Instant::now(), died_wall: Utc::now() }
+    pub fn begins(world: &World) -> Self {
+        Self { since: world.stopwatch(), died_wall: Utc::now() }
     }
 
     /// Waits until `/health` says so. Returns how long it took.
     pub async fn is_told(&self, world: &World) -> Result<Duration> {
         let health = world.wait_for_health(SOON, |health| health["nats_connected"] == false).await?;
-        let took = self.died.elapsed();
+        let took = self.since.fair_time(Instant::now());
         assert!(took <= TOLD_WITHIN, "told after {took:?}");
         assert_eq!(health["status"], "failing", "{health}");
         assert_eq!(health["reason"], "NATS disconnected", "{health}");
@@ -59,14 +59,14 @@ impl Outage {
         let first_beat = |message: &Message| stamp(message) >= healed.wall;
         let beat = recorder.wait_since(healed.mark, BEATS, SOON, first_beat).await?;
         for (what, message) in [("announced", &startup), ("discovered", &discovery), ("beating", &beat)] {
-            let took = message.at.saturating_duration_since(healed.at);
+            let took = healed.since.fair_time(message.at);
             assert!(took <= BACK_WITHIN, "{what} {took:?} after a server could be reached");
         }
         assert!(startup.at <= beat.at && discovery.at <= beat.at, "the beat came before the announcement");
         for announcement in [&startup, &discovery] {
             assert_eq!(announcement.json["re_announcement"], true, "{announcement}");
             let said = announcement.json["outage_seconds"].as_f64().unwrap_or_default();
-            let was = announcement.at.duration_since(self.died).as_secs_f64();
+            let was = self.since.time(announcement.at).as_secs_f64();
             // The latest proof before the death is at most half a second older.
             assert!((was - 0.3..=was + 0.7).contains(&said), "an outage of {was} s is told as {said} s");
         }
@@ -76,7 +76,7 @@ impl Outage {
         let mark = recorder.mark();
         recorder.wait_since(mark, BEATS, SOON, |_| true).await?;
         self.nothing_came_late(world, healed);
-        Ok(startup.at.saturating_duration_since(healed.at))
+        Ok(healed.since.time(startup.at))
     }
 
     fn nothing_came_late(&self, world: &World, healed: &Healed) {
@@ -89,7 +89,7 @@ impl Outage {
             }
             let fresh: Vec<&Message> = came.iter().filter(|message| stamp(message) >= healed.wall).collect();
             // A beat each second, and one more for the return.
-            let most = healed.at.elapsed().as_secs() + 2;
+            let most = healed.since.time(Instant::now()).as_secs() + 2;
             assert!(fresh.len() as u64 <= most, "a burst on {subject}: {} messages", fresh.len());
         }
         let announced = world.recorder.since(healed.mark, STARTUPS).len();
@@ -100,7 +100,7 @@ impl Outage {
 impl Healed {
     /// The server is about to be reachable.
     pub fn now(world: &World) -> Self {
-        Self { at: Instant::now(), wall: Utc::now(), mark: world.recorder.mark() }
+        Self { since: world.stopwatch(), wall: Utc::now(), mark: world.recorder.mark() }
     }
 }
 

@@ -208,6 +208,7 @@ async fn req_007_a_second_signal_does_not_wait_for_a_stalled_loop_either() -> Re
         .daemon
         .wait_for_log(Mark::START, SOON, |line| line.contains("cut off") && line.contains("decider"))
         .await?;
+    world.recorder.settle(SOON).await?;
     assert_eq!(world.recorder.all(SHUTDOWN).len(), 1);
     Ok(())
 }
@@ -278,7 +279,7 @@ async fn req_007_lines_held_while_nats_is_away_are_counted_as_abandoned() -> Res
     world.daemon.terminate()?;
     assert_eq!(world.daemon.wait_exit(SOON).await?, Exit::Code(124));
     let took = asked.elapsed();
-    assert!(took < Duration::from_millis(2_500), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
     let told = |line: &str| line.contains("stopped") && line.contains("replies_abandoned=1");
     world.daemon.wait_for_log(Mark::START, SOON, told).await?;
     assert_eq!(world.robot.says.count(), 0);

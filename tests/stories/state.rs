@@ -75,8 +75,7 @@ fn told(world: &World, words: &str) -> Vec<String> {
 
 /// The one warning of what could not be read.
 async fn told_of_unread(world: &World) -> Result<String> {
-    world.daemon.wait_for_log(Mark::START, SOON, |line| line.contains(NOT_READ)).await?;
-    let told = told(world, NOT_READ);
+    let told = world.daemon.wait_for_lines(NOT_READ, 1).await?;
     assert_eq!(told.len(), 1, "{told:?}");
     Ok(told.concat())
 }
@@ -270,7 +269,7 @@ async fn a_jetstream_that_hangs_holds_up_the_start_by_two_seconds_and_nothing_th
     world.robot.chat("bob", "Cynthia, are you there yet?").await?;
     let (connected, announced) = start_of(&world, mark).await?;
     let took = announced - connected;
-    assert!(took > Duration::from_millis(1_900) && took < Duration::from_millis(2_500), "{took:?}");
+    assert!(took > Duration::from_millis(1_900) && took < Duration::from_secs(3), "{took:?}");
     let request = world.provider().wait_for_request(requests, SOON, |_| true).await?;
     assert!(request.prompt().contains("The newest film"), "{request}");
     world.robot.wait_for_say(says, SOON, |_| true).await?;
@@ -292,7 +291,7 @@ async fn a_jetstream_that_lets_nobody_in_holds_up_the_start_by_two_seconds() -> 
     let world = commenting().server(denied).start().await?;
     let (connected, announced) = start_of(&world, Mark::START).await?;
     let took = announced - connected;
-    assert!(took < Duration::from_millis(2_500), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
     let told = told_of_unread(&world).await?;
     assert!(told.contains(&format!("{OURS}: no answer in time")), "{told:?}");
     // It works all the same.
@@ -314,7 +313,7 @@ async fn a_link_that_is_lost_while_reading_is_waited_for_and_it_is_read_again() 
     world.recorder.none_since(mark, "kryten.lifecycle.llm.startup").await?;
     world.proxy()?.cut().await?;
     world.wait_until_up(mark).await?;
-    assert_eq!(told(&world, "once more").len(), 1);
+    assert_eq!(world.daemon.wait_for_lines("once more", 1).await?.len(), 1);
     assert_eq!(told(&world, NOT_READ), Vec::<String>::new());
     world.ask("bob", "are you there?").await?;
     assert_eq!(world.ledger().await?["sent"], 1);

@@ -23,6 +23,7 @@ pub mod recorder;
 pub mod robot;
 #[cfg(target_os = "linux")]
 pub mod service_manager;
+pub mod stopwatch;
 pub mod world;
 
 pub use browser::Browser;
@@ -35,4 +36,5 @@ pub use provider::{Behaviour, Provider};
 pub use proxy::{Direction, Proxy};
 pub use recorder::{Message, Recorder};
 pub use robot::{Manner, Robot};
+pub use stopwatch::Stopwatch;
 pub use world::World;

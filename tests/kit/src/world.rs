@@ -29,6 +29,7 @@ use crate::provider::{Behaviour, Provider};
 use crate::proxy::Proxy;
 use crate::recorder::{Message, Recorder};
 use crate::robot::{Manner, Robot, Said};
+use crate::stopwatch::Stopwatch;
 
 /// How long a daemon may take for anything that it should do at once, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -210,6 +211,11 @@ impl World {
         self.recorder.wait_since(mark, BEATS, deadline, wanted).await
     }
 
+    /// Takes the time of what the daemon and the bus do from now on.
+    pub fn stopwatch(&self) -> Stopwatch {
+        Stopwatch::start([self.daemon.pid(), self.server.pid()])
+    }
+
     /// The first heartbeat from now on whose `health` is `health`.
     pub async fn wait_until(&self, health: &str, deadline: Duration) -> Result<Message> {
         self.wait_for_beat(self.recorder.mark(), deadline, |beat| beat.text("/health") == health).await
@@ -328,10 +334,12 @@ impl World {
         self.proxy()?.admit().await
     }
 
-    /// Asks the daemon to stop (SIGTERM) and waits for its end.
+    /// Asks the daemon to stop (SIGTERM), and waits for its end and until its last words are recorded.
     pub async fn stop(&self) -> Result<Exit> {
         self.daemon.terminate()?;
-        self.daemon.wait_exit(ENDED).await
+        let exit = self.daemon.wait_exit(ENDED).await?;
+        self.recorder.settle(SOON).await?;
+        Ok(exit)
     }
 
     /// Waits until no reply is in flight, checks that every trigger that fired has come to exactly

@@ -147,6 +147,11 @@ impl Server {
         self.process.wait_exit(PATIENCE).await
     }
 
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Stops its clock (SIGSTOP): connections stay open, nothing moves.
     pub fn pause(&self) -> Result {
         self.process.pause()
