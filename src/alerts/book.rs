@@ -13,12 +13,22 @@
 //!
 //! So there is exactly one message when it gets worse than was told, each is followed by one end, or shares that
 //! of a worse one, and nothing that has held goes on untold.
+//!
+//! What is open outlives us: a book goes on from what its predecessor had told. A state that still holds then is
+//! not told again, and one that is left has its end, by the same rules. How long it is left counts from our
+//! start, for nobody knows how we were before it. How long it had held is told with the time that we were
+//! away, by the wall clock.
+
+mod open;
 
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use crate::bus::wire::{Alert, AlertEvent};
 use crate::clock::Moment;
 use crate::health::{State, Transition};
+pub use open::Open;
 
 /// What was told of our state, and what may have to be told next.
 #[derive(Debug)]
@@ -48,7 +58,11 @@ struct Watched {
 /// A time in which we are in a worse state.
 #[derive(Debug)]
 struct Trouble {
-    began: Moment,
+    /// The wall clock when it began.
+    since: DateTime<Utc>,
+    /// From when on we measure it, and how long it had held by then: it may have begun before our start.
+    measured_from: Duration,
+    held_before: Duration,
     previous: Option<State>,
     reason: String,
     /// When it was left, if it has held; else it is forgotten then.
@@ -59,9 +73,13 @@ struct Trouble {
 }
 
 impl AlertBook {
-    /// Begins in a state, of which nothing has been told.
-    pub fn new(now: Moment, state: State, reason: &str) -> Self {
-        let watched = [State::Degraded, State::Failing].map(|worse| Watched { state: worse, trouble: None });
+    /// Begins in a state, of which nothing has been told but what is open from before our start.
+    pub fn new(now: Moment, state: State, reason: &str, open: Open) -> Self {
+        let watched =
+            [(State::Degraded, open.degraded), (State::Failing, open.failing)].map(|(state, since)| {
+                let since = since.and_then(DateTime::from_timestamp_millis);
+                Watched { state, trouble: since.map(|since| Trouble::told_before(now, since)) }
+            });
         let mut book = Self { state, reason: reason.to_owned(), watched };
         book.enter(now, state, None, reason);
         book
@@ -72,12 +90,18 @@ impl AlertBook {
         self.state
     }
 
+    /// What was told and has not ended.
+    pub fn open(&self) -> Open {
+        let [degraded, failing] = &self.watched;
+        Open { degraded: degraded.open_since(), failing: failing.open_since() }
+    }
+
     /// Our state has changed. Gives what was due until then, in its order.
     pub fn hear(&mut self, at: Moment, change: &Transition, hold: Hold) -> Vec<Alert> {
         let due = self.due(at, hold);
         self.enter(at, change.to, Some(self.state), &change.reason);
         self.state = change.to;
-        self.reason.clone_from(&change.reason);
+        change.why().clone_into(&mut self.reason);
         due
     }
 
@@ -88,7 +112,9 @@ impl AlertBook {
                 None if holds => {
                     let reason = reason.to_owned();
                     watched.trouble = Some(Trouble {
-                        began: at,
+                        since: at.wall,
+                        measured_from: at.elapsed,
+                        held_before: Duration::ZERO,
                         previous,
                         reason,
                         left: None,
@@ -128,7 +154,7 @@ impl AlertBook {
             health: state,
             previous: trouble.previous,
             reason: trouble.reason.clone(),
-            since: trouble.began.wall,
+            since: trouble.since,
             held: trouble.held(now),
         })
     }
@@ -156,9 +182,31 @@ impl AlertBook {
     }
 }
 
+impl Watched {
+    fn open_since(&self) -> Option<i64> {
+        let trouble = self.trouble.as_ref().filter(|trouble| trouble.was_told)?;
+        Some(trouble.since.timestamp_millis())
+    }
+}
+
 impl Trouble {
+    /// One that was told before our start.
+    fn told_before(now: Moment, since: DateTime<Utc>) -> Self {
+        Self {
+            since,
+            measured_from: now.elapsed,
+            // None if the wall clock was set back meanwhile.
+            held_before: (now.wall - since).to_std().unwrap_or_default(),
+            previous: None,
+            reason: String::new(),
+            left: None,
+            has_held: true,
+            was_told: true,
+        }
+    }
+
     fn held(&self, until: Moment) -> Duration {
-        until.elapsed.saturating_sub(self.began.elapsed)
+        self.held_before.saturating_add(until.elapsed.saturating_sub(self.measured_from))
     }
 }
 

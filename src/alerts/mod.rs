@@ -1,7 +1,9 @@
 //! Alerts without another server: a worse state that has held is told on the bus and to a webhook, and so is
-//! its end. [`book`] decides; two tellers bring it out, each at its own pace.
+//! its end. [`book`] decides; two tellers bring it out, each at its own pace. What is open is remembered over a
+//! restart. Told is what the tellers have, whether they get it delivered or not; so an end may be all that arrives.
 
 pub mod book;
+mod memory;
 mod on_bus;
 mod webhook;
 
@@ -19,6 +21,7 @@ use crate::clock::{Clock, Moment};
 use crate::health::{Change, HealthMonitor, Transition, missed};
 use crate::settings::InForce;
 use book::{AlertBook, Hold};
+use memory::Memory;
 use webhook::Webhook;
 
 /// So many messages may wait for the bus or the webhook; of more the oldest are dropped.
@@ -45,18 +48,22 @@ pub struct AlertParts {
 pub struct Alerts {
     parts: AlertParts,
     book: AlertBook,
+    memory: Memory,
     /// The number of the latest news that was heard.
     heard: u64,
     tellers: Sender<Arc<Alert>>,
 }
 
 impl Alerts {
-    /// Begins with the state that we are in. To be called before anything reports to health.
+    /// Begins with the state that we are in, and what is open from before our start, which is read at once. To be
+    /// called before anything reports to health.
     pub fn new(parts: AlertParts) -> Self {
         let now = parts.clock.now();
+        let memory = Memory::read(&parts.in_force.borrow().config().state_dir, now);
         let snapshot = parts.health.snapshot(now);
-        let book = AlertBook::new(now, snapshot.state, snapshot.reason.as_deref().unwrap_or_default());
-        Self { parts, book, heard: 0, tellers: Sender::new(WAITING) }
+        let reason = snapshot.reason.as_deref().unwrap_or_default();
+        let book = AlertBook::new(now, snapshot.state, reason, memory.kept());
+        Self { parts, book, memory, heard: 0, tellers: Sender::new(WAITING) }
     }
 
     /// The subject that alerts are published on.
@@ -81,56 +88,57 @@ impl Alerts {
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 look.tick().await;
-                self.look();
+                let due = self.look();
+                // Whoever is told of an alert can be sure of its end.
+                self.memory.keep(self.parts.clock.now(), self.book.open()).await;
+                due.into_iter().for_each(|alert| self.tell(alert));
             }
         };
         tokio::join!(watch, on_bus, to_webhook);
     }
 
-    fn look(&mut self) {
+    /// Hears what is new. Gives what is to be told, in its order.
+    fn look(&mut self) -> Vec<Alert> {
         let now = self.parts.clock.now();
         let hold = self.hold();
         let news = self.parts.health.news_since(self.heard);
+        let mut due = Vec::new();
         let has_gap = missed(&news, self.heard) > 0;
         for news in news {
             self.heard = news.number;
             if let Change::State(transition) = &news.change {
-                let due = self.book.hear(news.at, transition, hold);
-                self.tell(due);
+                due.extend(self.book.hear(news.at, transition, hold));
             }
         }
         if has_gap {
-            self.catch_up(now, hold);
+            due.extend(self.catch_up(now, hold));
         }
-        let due = self.book.due(now, hold);
-        self.tell(due);
+        due.extend(self.book.due(now, hold));
+        due
     }
 
     fn hold(&self) -> Hold {
         let rules = self.parts.in_force.borrow();
         let alerts = &rules.config().alerts;
-        // Switched off, nothing ever has held long enough to be told. What was told still gets its end.
+        // Switched off, nothing ever has held long enough to be told. What was told still gets its end, also
+        // when that was before our start.
         Hold { worse: if alerts.enabled { alerts.hold } else { Duration::MAX }, better: alerts.hold }
     }
 
     /// There was more news than is kept. What we are now is known all the same.
-    fn catch_up(&mut self, now: Moment, hold: Hold) {
+    fn catch_up(&mut self, now: Moment, hold: Hold) -> Vec<Alert> {
         let snapshot = self.parts.health.snapshot(now);
         let from = self.book.state();
-        if snapshot.state != from {
-            let reason = snapshot.reason.unwrap_or_default();
-            let (to, held) = (snapshot.state, Duration::ZERO);
-            let transition = Transition { from, to, reason, held, ends_start: false };
-            let due = self.book.hear(now, &transition, hold);
-            self.tell(due);
+        if snapshot.state == from {
+            return Vec::new();
         }
+        let reason = snapshot.reason.unwrap_or_default();
+        let (to, held) = (snapshot.state, Duration::ZERO);
+        let transition = Transition { from, to, reason, held, ends_start: false };
+        self.book.hear(now, &transition, hold)
     }
 
-    fn tell(&self, due: Vec<Alert>) {
-        due.into_iter().for_each(|alert| self.tell_one(alert));
-    }
-
-    fn tell_one(&self, alert: Alert) {
+    fn tell(&self, alert: Alert) {
         let (health, reason) = (alert.health.as_str(), alert.reason.as_str());
         let held_seconds = alert.held.as_secs_f64();
         match alert.event {

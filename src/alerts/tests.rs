@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
@@ -16,18 +17,23 @@ struct Bench {
     told: Receiver<Arc<Alert>>,
     health: HealthMonitor,
     clock: Clock,
+    folder: TempDir,
     _keeper: LinkKeeper,
 }
 
-fn rules(alerts: Value) -> Arc<Rules> {
-    Rules::new(Arc::new(config(json!({ "alerts": alerts }))))
+fn rules(folder: &TempDir, alerts: Value) -> Arc<Rules> {
+    Rules::new(Arc::new(config(json!({ "state_dir": folder.path(), "alerts": alerts }))))
 }
 
 fn bench(alerts: Value) -> Bench {
+    start_in(tempfile::tempdir().expect("a folder"), alerts)
+}
+
+fn start_in(folder: TempDir, alerts: Value) -> Bench {
     let clock = Clock::start();
     let health = HealthMonitor::new(clock.now(), [ProviderName::new("local")], []);
     health.link(clock.now(), LinkHealth::Up);
-    let (settings, in_force) = watch::channel(rules(alerts));
+    let (settings, in_force) = watch::channel(rules(&folder, alerts));
     let nats = in_force.borrow().config().nats.clone();
     let (keeper, bus) = LinkKeeper::new(nats, "llm", clock, health.clone());
     let identity = Arc::new(Identity {
@@ -39,7 +45,7 @@ fn bench(alerts: Value) -> Bench {
     });
     let alerts = Alerts::new(AlertParts { identity, in_force, bus, health: health.clone(), clock });
     let told = alerts.tellers.subscribe();
-    Bench { settings, alerts, told, health, clock, _keeper: keeper }
+    Bench { settings, alerts, told, health, clock, folder, _keeper: keeper }
 }
 
 impl Bench {
@@ -48,9 +54,13 @@ impl Bench {
         self.health.condition(self.clock.now(), Component::Robot, "here", trouble, None);
     }
 
+    fn change(&self, alerts: Value) {
+        self.settings.send_replace(rules(&self.folder, alerts));
+    }
+
     /// What was told since the last time.
     fn told(&mut self) -> Vec<(AlertEvent, State)> {
-        self.alerts.look();
+        self.alerts.look().into_iter().for_each(|alert| self.alerts.tell(alert));
         std::iter::from_fn(|| self.told.try_recv().ok()).map(|alert| (alert.event, alert.health)).collect()
     }
 }
@@ -74,9 +84,9 @@ fn switched_off_nothing_is_told_and_switched_on_what_still_is_wrong() {
     let mut bench = bench(json!({ "enabled": false, "hold_seconds": 0 }));
     bench.robot(Some("gone"));
     assert_eq!(bench.told(), []);
-    bench.settings.send_replace(rules(json!({ "hold_seconds": 3600 })));
+    bench.change(json!({ "hold_seconds": 3600 }));
     assert_eq!(bench.told(), [], "it has not held so long");
-    bench.settings.send_replace(rules(json!({ "hold_seconds": 0 })));
+    bench.change(json!({ "hold_seconds": 0 }));
     assert_eq!(bench.told(), [(AlertEvent::Alert, State::Degraded)]);
 }
 
@@ -85,12 +95,41 @@ fn switched_off_what_was_told_still_gets_its_end_and_nothing_new_is_told() {
     let mut bench = bench(json!({ "hold_seconds": 0 }));
     bench.robot(Some("gone"));
     assert_eq!(bench.told(), [(AlertEvent::Alert, State::Degraded)]);
-    bench.settings.send_replace(rules(json!({ "enabled": false, "hold_seconds": 0 })));
+    bench.change(json!({ "enabled": false, "hold_seconds": 0 }));
     assert_eq!(bench.told(), []);
     bench.robot(None);
     assert_eq!(bench.told(), [(AlertEvent::AlertEnd, State::Healthy)]);
     bench.robot(Some("gone again"));
     assert_eq!(bench.told(), []);
+}
+
+/// The alerts of a service that has written down what is open, and of the one that is started then.
+async fn restarted(alerts: Value) -> Bench {
+    let mut bench = bench(json!({ "hold_seconds": 0 }));
+    bench.robot(Some("gone"));
+    assert_eq!(bench.told(), [(AlertEvent::Alert, State::Degraded)]);
+    bench.alerts.memory.keep(bench.clock.now(), bench.alerts.book.open()).await;
+    start_in(bench.folder, alerts)
+}
+
+#[tokio::test]
+async fn what_was_told_before_the_start_gets_its_end_also_when_alerts_are_off_by_then() {
+    for enabled in [true, false] {
+        let mut bench = restarted(json!({ "enabled": enabled, "hold_seconds": 0 })).await;
+        assert_eq!(bench.told(), [(AlertEvent::AlertEnd, State::Healthy)], "{enabled}");
+        bench.alerts.memory.keep(bench.clock.now(), bench.alerts.book.open()).await;
+        let mut bench = start_in(bench.folder, json!({ "hold_seconds": 0 }));
+        assert_eq!(bench.told(), [], "once");
+    }
+}
+
+#[tokio::test]
+async fn switched_off_nothing_new_is_written_down() {
+    let mut bench = bench(json!({ "enabled": false, "hold_seconds": 0 }));
+    bench.robot(Some("gone"));
+    assert_eq!(bench.told(), []);
+    bench.alerts.memory.keep(bench.clock.now(), bench.alerts.book.open()).await;
+    assert_eq!(std::fs::read_dir(bench.folder.path()).expect("a folder").count(), 0);
 }
 
 #[test]
@@ -117,7 +156,7 @@ async fn what_waits_is_bounded_and_the_oldest_are_dropped_and_counted() {
         bench.robot(Some("gone"));
         bench.robot(None);
     }
-    bench.alerts.look();
+    bench.alerts.look().into_iter().for_each(|alert| bench.alerts.tell(alert));
     let mut kept = Vec::new();
     for _ in 0..WAITING {
         kept.push(waiting.next().await.event);

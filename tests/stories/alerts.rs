@@ -2,7 +2,7 @@
 
 use kryten_testkit::nats::Settings;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Context as _, Exit, Manner, Mark, Provider, Result, config, ports};
+use kryten_testkit::{Behaviour, Context as _, Exit, Manner, Mark, Message, Provider, Result, config, ports};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -108,6 +108,7 @@ async fn what_comes_and_goes_is_told_by_nobody() -> Result {
         world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
     }
     world.daemon.wait_for_lines("unhealthy: config", 4).await?;
+    assert!(!world.daemon.folder().join("state/alerts.json").exists());
     world.recorder.none_since(Mark::START, ALERTS).await
 }
 
@@ -188,6 +189,79 @@ async fn a_reload_switches_them_on_and_a_stop_ends_none() -> Result {
     assert_eq!(told(&webhook), [pair("alert", "degraded")]);
     assert_eq!(logged(&world, "planted-in-the-url"), 0);
     Ok(())
+}
+
+/// The end that is told after a restart, and that nothing else was told: one alert and this, to both.
+async fn only_end(world: &World, webhook: &Provider) -> Result<Message> {
+    let end = world.recorder.wait_for(ALERTS, SOON, |one| one.text("/event") == "alert_end").await?;
+    assert_eq!((end.text("/health"), end.text("/previous")), ("healthy", "degraded"));
+    webhook.wait_for_request(Mark::START, SOON, |one| one.json["event"] == "alert_end").await?;
+    for _ in 0..2 {
+        world.wait_for_beat(world.recorder.mark(), SOON, |_| true).await?;
+    }
+    let on_bus: Vec<_> = world.recorder.all(ALERTS);
+    assert_eq!(on_bus.iter().map(|one| one.text("/event")).collect::<Vec<_>>(), ["alert", "alert_end"]);
+    assert_eq!(told(webhook), [pair("alert", "degraded"), pair("alert_end", "healthy")]);
+    let held = |message: &Message| message.json["held_seconds"].as_f64();
+    assert!(held(&end) > held(&on_bus[0]), "{end}");
+    Ok(end)
+}
+
+#[tokio::test]
+async fn an_alert_that_is_mended_by_a_restart_has_its_end() -> Result {
+    let (webhook, config) = webhook(1.0).await?;
+    let mut world = World::of(BINARY)
+        .robot(Manner::Absent)
+        .config(config)
+        .launch(|launch| launch.file("token", "planted-token"))
+        .start_at_once()
+        .await?;
+    let alert = world.recorder.wait_for(ALERTS, SOON, |_| true).await?;
+    webhook.wait_for_request(Mark::START, SOON, |_| true).await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    world.robot.behave(Manner::Echoes).await?;
+    world.daemon.restart()?;
+    let end = only_end(&world, &webhook).await?;
+    assert_eq!(end.text("/reason"), "for the first time since the start");
+    assert_ne!(end.json["instance_id"], alert.json["instance_id"]);
+
+    // It is over for good.
+    world.stop().await?;
+    world.daemon.restart()?;
+    wait_until_it_has_run(&world, &end).await?;
+    assert_eq!((world.recorder.all(ALERTS).len(), told(&webhook).len()), (2, 2));
+    Ok(())
+}
+
+/// Waits until another instance than that of `before` has run for longer than a state has to hold, twice.
+async fn wait_until_it_has_run(world: &World, before: &Message) -> Result<Message> {
+    let has_run = |beat: &Message| {
+        beat.json["instance_id"] != before.json["instance_id"]
+            && beat.json["uptime_seconds"].as_f64() > Some(3.0)
+    };
+    world.wait_for_beat(world.recorder.mark(), SOON, has_run).await
+}
+
+#[tokio::test]
+async fn a_trouble_that_outlasts_a_kill_is_not_told_again_and_has_its_end() -> Result {
+    let (webhook, config) = webhook(1.0).await?;
+    let mut world = World::of(BINARY)
+        .config(config)
+        .launch(|launch| launch.file("token", "planted-token").file("templates/system.j2", "{{ broken"))
+        .start_at_once()
+        .await?;
+    let alert = world.recorder.wait_for(ALERTS, SOON, |_| true).await?;
+    assert_eq!((alert.text("/health"), alert.text("/reason")), ("degraded", "unhealthy: config"));
+    webhook.wait_for_request(Mark::START, SOON, |_| true).await?;
+    world.daemon.kill();
+    world.daemon.restart()?;
+    let beat = wait_until_it_has_run(&world, &alert).await?;
+    assert_eq!(beat.text("/health"), "degraded");
+    assert_eq!((world.recorder.all(ALERTS).len(), told(&webhook).len()), (1, 1));
+
+    std::fs::write(world.daemon.folder().join("templates/system.j2"), "mended").context("a file")?;
+    world.ask("bob", "are you well again?").await?;
+    only_end(&world, &webhook).await.map(drop)
 }
 
 #[tokio::test]

@@ -4,12 +4,23 @@ use proptest::prelude::*;
 use super::State::{Degraded, Failing, Healthy};
 use super::*;
 
+mod restarts;
+
 /// Name, hold, what the state becomes at which second, and what is told.
 type Case = (&'static str, u64, &'static [(u64, State)], &'static [&'static str]);
 
 fn at(seconds: u64) -> Moment {
-    let elapsed = Duration::from_secs(seconds);
-    Moment { elapsed, wall: DateTime::UNIX_EPOCH + elapsed }
+    since_start(0, seconds)
+}
+
+/// The same second, of a service that started at another.
+fn since_start(start: u64, seconds: u64) -> Moment {
+    let wall = DateTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    Moment { elapsed: Duration::from_secs(seconds - start), wall }
+}
+
+fn healthy() -> AlertBook {
+    AlertBook::new(at(0), Healthy, "", Open::default())
 }
 
 fn change(from: State, to: State) -> Transition {
@@ -24,15 +35,26 @@ fn hold_for(seconds: u64) -> Hold {
 /// What is told within so many seconds when the state changes like this, beginning healthy, looked at each
 /// second; as "second: what".
 fn told(hold: u64, changes: &[(u64, State)], seconds: u64) -> Vec<String> {
+    told_by(healthy(), 0, hold, changes, seconds)
+}
+
+/// The same of a book that began at `start`.
+fn told_by(
+    mut book: AlertBook,
+    start: u64,
+    hold: u64,
+    changes: &[(u64, State)],
+    seconds: u64,
+) -> Vec<String> {
     let hold = hold_for(hold);
-    let mut book = AlertBook::new(at(0), Healthy, "");
     let mut told = Vec::new();
-    for second in 0..=seconds {
+    for second in start..=seconds {
+        let now = since_start(start, second);
         let mut alerts = Vec::new();
         for (_, to) in changes.iter().filter(|(at, _)| *at == second) {
-            alerts.extend(book.hear(at(second), &change(book.state(), *to), hold));
+            alerts.extend(book.hear(now, &change(book.state(), *to), hold));
         }
-        alerts.extend(book.due(at(second), hold));
+        alerts.extend(book.due(now, hold));
         told.extend(alerts.iter().map(|alert| {
             let (health, previous) = (alert.health.as_str(), alert.previous.map_or("?", State::as_str));
             match alert.event {
@@ -180,7 +202,7 @@ fn what_holds_is_told_once_and_its_end_once() {
 #[test]
 fn an_alert_says_since_when_and_why_and_its_end_how_long_it_was() {
     let hold = hold_for(60);
-    let mut book = AlertBook::new(at(0), Healthy, "");
+    let mut book = healthy();
     let only = |alerts: Vec<Alert>| <[Alert; 1]>::try_from(alerts).map(|[alert]| alert).expect("one alert");
     assert_eq!(book.hear(at(10), &change(Healthy, Degraded), hold), []);
     assert_eq!(book.hear(at(20), &change(Degraded, Failing), hold), []);
@@ -217,12 +239,12 @@ fn an_alert_says_since_when_and_why_and_its_end_how_long_it_was() {
 #[test]
 fn the_state_at_the_start_is_told_when_it_holds_and_has_none_before_it() {
     let hold = hold_for(60);
-    let mut book = AlertBook::new(at(0), Failing, "NATS disconnected");
+    let mut book = AlertBook::new(at(0), Failing, "NATS disconnected", Open::default());
     assert_eq!(book.due(at(59), hold), []);
     let alerts = book.due(at(60), hold);
     let told: Vec<_> = alerts.iter().map(|alert| (alert.health, alert.previous, &*alert.reason)).collect();
     assert_eq!(told, [(Failing, None, "NATS disconnected")]);
-    let mut book = AlertBook::new(at(0), Failing, "NATS disconnected");
+    let mut book = AlertBook::new(at(0), Failing, "NATS disconnected", Open::default());
     assert_eq!(book.hear(at(1), &change(Failing, Healthy), hold), []);
     assert_eq!(book.due(at(1_000), hold), [], "a usual start is no alert");
 }
@@ -250,13 +272,21 @@ proptest! {
     fn alerts_and_ends_fit_together(
         worse in 0_u64..20,
         better in 0_u64..20,
-        steps in proptest::collection::vec((0_u64..30, prop_oneof![Just(Healthy), Just(Degraded), Just(Failing)]), 0..40)
+        steps in proptest::collection::vec(
+            (0_u64..30, prop_oneof![Just(Healthy), Just(Degraded), Just(Failing)], proptest::bool::weighted(0.1)),
+            0..40,
+        )
     ) {
         let hold = Hold { worse: Duration::from_secs(worse), better: Duration::from_secs(better) };
-        let mut book = AlertBook::new(at(0), Healthy, "");
-        let (mut now, mut open) = (0, Vec::new());
-        for (wait, to) in steps {
+        let mut book = healthy();
+        let (mut start, mut now, mut open) = (0, 0, Vec::new());
+        for (wait, to, restarts) in steps {
             now += wait;
+            if restarts {
+                start = now;
+                book = AlertBook::new(since_start(start, now), Failing, "", book.open());
+            }
+            let at = |seconds| since_start(start, seconds);
             let change = (to != book.state()).then(|| change(book.state(), to));
             if let Some(change) = change {
                 let heard = book.hear(at(now), &change, hold);
@@ -270,6 +300,7 @@ proptest! {
             prop_assert!(!holds || !open.is_empty(), "what has held does not go on untold");
         }
         // What is left alone long enough is over.
+        let at = |seconds| since_start(start, seconds);
         let last = at(now + 1_000);
         if book.state() != Healthy {
             book.hear(last, &change(book.state(), Healthy), hold);

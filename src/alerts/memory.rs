@@ -1,0 +1,159 @@
+//! What is open, in a file that outlives us: neither a restart nor a kill leaves somebody with an alert that has
+//! no end.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::book::Open;
+use crate::clock::Moment;
+use crate::seldom::Seldom;
+use crate::state_file::StateFile;
+
+/// The name of the file in `state_dir`.
+const FILE: &str = "alerts.json";
+/// A disk that takes longer holds no alert up; what it misses is in a later write.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Keeps the file.
+pub(super) struct Memory {
+    file: StateFile,
+    /// What the file holds. Without a file nothing is open.
+    kept: Open,
+    /// The write that is under way: one at a time.
+    writing: Option<JoinHandle<io::Result<Open>>>,
+    /// Tells that the file can't be written.
+    warnings: Seldom,
+}
+
+impl Memory {
+    /// Reads the file at once: it is small. A broken one is set aside, and nothing is open then.
+    pub(super) fn read(state_dir: &Path, now: Moment) -> Self {
+        let file = StateFile::new(state_dir, FILE);
+        let read = file.read_sound_or_set_aside(|open: &Open| open.check(now.wall));
+        let kept = read.map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            let path = file.path().display();
+            warn!(%path, error, "which alerts are open can't be read: what was told before has no end");
+            Open::default()
+        });
+        if kept != Open::default() {
+            info!("an alert was open before the start: its end will be told");
+        }
+        Self { file, kept, writing: None, warnings: Seldom::default() }
+    }
+
+    /// What the file holds, as far as is known.
+    pub(super) fn kept(&self) -> Open {
+        self.kept
+    }
+
+    /// Writes what is open, unless the file holds that. Returns when it is written or can't be, or the disk takes
+    /// too long. What could not be written is tried again by the next call.
+    pub(super) async fn keep(&mut self, now: Moment, open: Open) {
+        let mut patience = Duration::ZERO;
+        if self.writing.is_none() {
+            if open == self.kept {
+                return;
+            }
+            let file = self.file.clone();
+            self.writing = Some(spawn_blocking(move || file.write(&open).map(|()| open)));
+            patience = PATIENCE;
+        }
+        let Some(writing) = &mut self.writing else { return };
+        let Ok(written) = timeout(patience, writing).await else { return };
+        self.writing = None;
+        match written.map_err(io::Error::other).flatten() {
+            Ok(written) => self.kept = written,
+            Err(error) if self.warnings.is_due(now.elapsed) => {
+                let path = self.file.path().display();
+                warn!(%path, %error, "which alerts are open can't be written down: a restart forgets them");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        let elapsed = Duration::from_secs(seconds);
+        Moment { elapsed, wall: DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + elapsed }
+    }
+
+    fn degraded(at: Moment) -> Open {
+        Open { degraded: Some(at.wall.timestamp_millis()), failing: None }
+    }
+
+    #[tokio::test]
+    async fn what_is_open_is_read_again_and_without_any_there_is_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut memory = Memory::read(folder.path(), at(0));
+        memory.keep(at(1), Open::default()).await;
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        for open in [degraded(at(2)), Open { failing: Some(3), ..degraded(at(2)) }, Open::default()] {
+            memory.keep(at(3), open).await;
+            assert_eq!(memory.kept(), open);
+            assert_eq!(Memory::read(folder.path(), at(4)).kept(), open);
+        }
+        assert_eq!(fs::read_to_string(folder.path().join(FILE)).expect("the file"), "{}");
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_is_set_aside_and_nothing_is_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let to_come = format!("{{\"failing\":{}}}", at(90_000).wall.timestamp_millis());
+        for text in ["", "{", "[]]", "{\"unwell\":1}", &to_come] {
+            fs::write(folder.path().join(FILE), text).expect("written");
+            assert_eq!(Memory::read(folder.path(), at(1)).kept(), Open::default(), "{text}");
+            assert_eq!(fs::read_to_string(folder.path().join("alerts.broken")).expect("set aside"), text);
+            assert!(!folder.path().join(FILE).exists(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_written_later() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state_dir = folder.path().join("state");
+        fs::write(&state_dir, "no folder").expect("written");
+        let mut memory = Memory::read(&state_dir, at(0));
+        for second in 1..4 {
+            memory.keep(at(second), degraded(at(1))).await;
+            assert_eq!(memory.kept(), Open::default());
+        }
+        fs::remove_file(&state_dir).expect("removed");
+        memory.keep(at(5), degraded(at(1))).await;
+        assert_eq!(memory.kept(), degraded(at(1)));
+        assert_eq!(Memory::read(&state_dir, at(6)).kept(), degraded(at(1)));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_one_alert_up_for_a_moment_and_what_it_missed_is_written_then() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut memory = Memory::read(folder.path(), at(0));
+        let (end, ended) = std::sync::mpsc::channel();
+        let first = degraded(at(1));
+        memory.writing = Some(spawn_blocking(move || {
+            ended.recv().map_err(io::Error::other)?;
+            Ok(first)
+        }));
+        let second = Open { failing: Some(2), ..first };
+        memory.keep(at(2), second).await;
+        assert_eq!(memory.kept(), Open::default(), "it is not waited for");
+        end.send(()).expect("it waits");
+        while memory.kept() != second {
+            memory.keep(at(3), second).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(Memory::read(folder.path(), at(4)).kept(), second);
+    }
+}
