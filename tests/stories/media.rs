@@ -240,7 +240,7 @@ async fn changes_that_find_no_room_are_told_and_no_flood_of_chat_costs_any() -> 
     let prompt = prompt_of_a_question(&world, &room).await?;
     assert!(prompt.contains("The film behind the flood"), "{prompt}");
     // More changes than anybody could read.
-    world.robot.chat("bob", "test-hook stall decider 2").await?;
+    world.robot.chat("bob", "test-hook stall decider 6").await?;
     world.wait_for_health(SOON, |health| health["reason"] == "stalled: decider").await?;
     send("mediaupdate", 2_000, json!({ "currentTime": 7, "paused": false })).await?;
     world.wait_for_health(SOON, |health| health["changes_dropped"].as_u64() > Some(1_000)).await?;
