@@ -30,7 +30,12 @@ impl Stopwatch {
     /// The same, less what they have waited for a processor until now: ask soon behind the moment, and
     /// while the processes run.
     pub fn fair_time(&self, moment: Instant) -> Duration {
-        self.time(moment).saturating_sub(waited(&self.processes).saturating_sub(self.waited))
+        self.time(moment).saturating_sub(self.waited())
+    }
+
+    /// How long they have waited for a processor since the start.
+    pub fn waited(&self) -> Duration {
+        waited(&self.processes).saturating_sub(self.waited)
     }
 }
 
