@@ -145,6 +145,18 @@ impl Failure {
         matches!(self.kind, Kind::ContentRefused | Kind::TooLong)
             || matches!(self.status, Some(400 | 413 | 422))
     }
+
+    /// What is said of it where its kind is known already.
+    pub fn but_its_kind(&self) -> String {
+        let status = self.status.map(|status| format!("HTTP {status}"));
+        let detail = Some(self.detail.clone()).filter(|detail| !detail.is_empty());
+        let told: Vec<String> = [status, detail].into_iter().flatten().collect();
+        told.join(": ") + &self.setting_to_cure()
+    }
+
+    fn setting_to_cure(&self) -> String {
+        self.setting.as_ref().map(|setting| format!("; to cure it {setting}")).unwrap_or_default()
+    }
 }
 
 /// Where an answer tells of its error.
@@ -161,10 +173,7 @@ impl fmt::Display for Failure {
         if !self.detail.is_empty() {
             write!(formatter, ": {}", self.detail)?;
         }
-        if let Some(setting) = &self.setting {
-            write!(formatter, "; to cure it {setting}")?;
-        }
-        Ok(())
+        formatter.write_str(&self.setting_to_cure())
     }
 }
 

@@ -63,7 +63,7 @@ async fn it_shows_replies_silences_with_their_reasons_limits_providers_and_a_pau
         says(browser, "#providers > ul > li:first-child", pattern).await?;
     }
     says(browser, "#providers > ul > li:last-child", r"^second\s+ok\s").await?;
-    says(browser, "#providers > ul > li:last-child", r"Check\s+bad key\s.* ago\s.*wrong key").await?;
+    says(browser, "#providers > ul > li:last-child", r"Check\s+bad key HTTP 401: wrong key .* ago").await?;
     browser.wait_for_text("#components", "nats", SOON).await?;
     // Whether the bot answers there is more than is known.
     browser.wait_for_text("#rooms .badge[data-kind='plain']", "not paused", SOON).await?;

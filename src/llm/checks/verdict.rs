@@ -165,7 +165,12 @@ impl Verdict {
             (_, Kind::ModelNotFound) => CheckState::MissingModel,
             _ => CheckState::Failed,
         };
-        Self::new(state, proof, failure.to_string())
+        // Where the state says what kind it is, the message need not.
+        let message = match (state, failure.kind) {
+            (CheckState::BadKey, Kind::BadKey) | (CheckState::MissingModel, _) => failure.but_its_kind(),
+            _ => failure.to_string(),
+        };
+        Self::new(state, proof, message)
     }
 }
 

@@ -2,7 +2,7 @@
 
 import { badge, bar, cut, element, foreign, show, table } from "./elements.js";
 import { since, until } from "./time.js";
-import { clock, figure, kindOf, lasting, limitName, milliseconds, money, spaced } from "./words.js";
+import { clock, figure, kindOf, lasting, limitName, milliseconds, money, spaced, spacedAtFirst } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 
@@ -73,9 +73,9 @@ function providerLines(provider, offset) {
   fact("Calls", `${figure(provider.calls ?? 0)}, ${figure(provider.failed_calls ?? 0)} of them failed`);
   if (breaker.state === "open") fact("Breaker", badge("bad", "open"), " tried again ", until(breaker.seconds_left ?? 0));
   else if (breaker.state === "half-open") fact("Breaker", badge("warning", "half-open"), " the next call decides");
-  if (failure) fact("Last failure", foreign(failure.message, 300), " ", element("small", { class: "muted" }, since(failure.at, offset)));
+  if (failure) fact("Last failure", foreign(spacedAtFirst(failure.message), 300), " ", element("small", { class: "muted" }, since(failure.at, offset)));
   if (check.state && check.state !== "off") {
-    fact("Check", badge(kindOf(check.state), spaced(check.state)), check.at && [" ", element("small", { class: "muted" }, since(check.at, offset))], check.message && [" ", foreign(check.message, 200)]);
+    fact("Check", badge(kindOf(check.state), spaced(check.state)), check.message && [" ", foreign(spacedAtFirst(check.message), 200)], check.at && [" ", element("small", { class: "muted" }, since(check.at, offset))]);
   }
   const left = [];
   if (typeof quota?.remaining_requests === "number") left.push(`${figure(quota.remaining_requests)} requests`);

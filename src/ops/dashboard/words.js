@@ -83,6 +83,9 @@ export const kindOf = (word) => (Object.hasOwn(KINDS, word) ? KINDS[word] : "pla
 /** A name of the wire as words. */
 export const spaced = (name) => String(name ?? "").replaceAll("_", " ");
 
+/** The same for a text that may begin with one, such as what went wrong with a provider. */
+export const spacedAtFirst = (text) => String(text ?? "").replace(/^[a-z]+(_[a-z]+)+/, spaced);
+
 /** A length of time as people say it. */
 export function lasting(seconds) {
   const whole = Math.max(0, Math.round(seconds));

@@ -94,8 +94,8 @@ fn what_comes_instead_of_a_list_is_told_apart() {
         (Failure::new(Kind::Connection, "reset"), Unreachable, Broken, "reset"),
         (Failure::new(Kind::Timeout, "no whole answer"), Unreachable, Nothing, "no whole answer"),
         (Failure::new(Kind::UnusableBody, "larger than 1 MiB"), Reachable, Nothing, "can't be read"),
-        (status(401), BadKey, Broken, "words"),
-        (status(403), BadKey, Nothing, "words"),
+        (status(401), BadKey, Broken, "HTTP 401: words"),
+        (status(403), BadKey, Nothing, "HTTP 403: words"),
         (status(404), Reachable, Nothing, "no list of models"),
         (status(405), Reachable, Nothing, "no list of models"),
         (status(501), Reachable, Nothing, "no list of models"),
@@ -131,6 +131,27 @@ fn a_call_proves_what_a_list_can_not() {
     ] {
         let verdict = Verdict::of_completion(&result);
         assert_eq!((verdict.state, verdict.proof), (state, proof), "{result:?}");
+    }
+}
+
+#[test]
+fn a_message_does_not_say_again_what_the_state_says() {
+    let failure = |status, code: &str| {
+        let body = format!(r#"{{"error":{{"message":"words","code":"{code}"}}}}"#);
+        Failure::of_status(status, None, &body)
+    };
+    let to_cure = Failure { setting: Some("set model to another one".to_owned()), ..failure(404, "") };
+    for (failure, state, message) in [
+        (failure(401, ""), BadKey, "HTTP 401: words"),
+        (failure(403, "content_filter"), BadKey, "content_refused (HTTP 403): words"),
+        (failure(404, ""), MissingModel, "HTTP 404: words"),
+        (to_cure, MissingModel, "HTTP 404: words; to cure it set model to another one"),
+        (Failure::new(Kind::ModelNotFound, "words"), MissingModel, "words"),
+        (failure(429, ""), Failed, "rate_limited (HTTP 429): words"),
+        (Failure::new(Kind::Timeout, "words"), Unreachable, "timeout: words"),
+    ] {
+        let verdict = Verdict::of_completion(&Err(failure));
+        assert_eq!((verdict.state, verdict.message.as_deref()), (state, Some(message)));
     }
 }
 
