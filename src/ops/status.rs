@@ -1,5 +1,6 @@
 //! All that there is to see of the service now, as one JSON document. No I/O.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ pub(super) struct Seen<'seen> {
     pub rooms: Vec<(RoomName, Pause)>,
     /// The providers, as `providers.list` shows them.
     pub providers: Value,
-    /// Every service on the bus that was heard of.
+    /// Every service on the bus that was heard of; it is shown the worst first.
     pub services: Vec<ServiceRow>,
     /// The rate limits; none when the decider doesn't answer.
     pub limits: Option<Vec<InUse>>,
@@ -88,7 +89,7 @@ pub(super) fn document(seen: &Seen<'_>) -> Value {
             "queued_messages": seen.queued_messages,
             "queued_lines": seen.queued_lines,
         },
-        "services": seen.services.iter().map(service).collect::<Vec<_>>(),
+        "services": worst_first(&seen.services).into_iter().map(service).collect::<Vec<_>>(),
         "history": {
             "enabled": config.history.enabled,
             "retention_days": config.history.retention.as_secs() / (24 * 60 * 60),
@@ -157,6 +158,13 @@ fn spend(spend: &SpendInUse) -> Value {
     })
 }
 
+/// Services that are equally well keep their order.
+fn worst_first(services: &[ServiceRow]) -> Vec<&ServiceRow> {
+    let mut sorted: Vec<&ServiceRow> = services.iter().collect();
+    sorted.sort_by_key(|service| Reverse(service.row.standing));
+    sorted
+}
+
 fn service(ServiceRow { row, is_us }: &ServiceRow) -> Value {
     json!({
         "service": row.service,
@@ -168,4 +176,31 @@ fn service(ServiceRow { row, is_us }: &ServiceRow) -> Value {
         "instance_id": row.report.instance_id,
         "is_us": is_us,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::wire::ServiceReport;
+    use crate::group::{Row, Standing};
+
+    #[test]
+    fn the_worst_service_comes_first_and_equals_keep_their_order() {
+        let services = [
+            ("alerts", Standing::Healthy),
+            ("economy", Standing::Announced),
+            ("films", Standing::Failing),
+            ("llm", Standing::Healthy),
+            ("robot", Standing::Missing),
+        ]
+        .map(|(service, standing)| {
+            let (service, report) = (service.to_owned(), ServiceReport::default());
+            ServiceRow {
+                row: Row { service, standing, beat_age: None, report, is_expected: false },
+                is_us: false,
+            }
+        });
+        let names: Vec<&str> = worst_first(&services).iter().map(|service| &*service.row.service).collect();
+        assert_eq!(names, ["robot", "films", "economy", "alerts", "llm"]);
+    }
 }

@@ -117,17 +117,14 @@ function rooms(list) {
       room.paused ? badge("warning", room.paused_until ? `paused until ${clock(room.paused_until)}` : "paused") : badge("plain", "not paused")))));
 }
 
-/** From the best to the worst, as `kryten-llm watch` has it. */
-const STANDINGS = ["healthy", "beating", "announced", "stopped", "degraded", "failing", "silent", "missing"];
 /** Longer reasons are folded to so many letters. */
 const REASON = 100;
 
 /** Of the services only the ages change all the time: the table round them stays, so that it can be read and walked through. */
 function showServices(list) {
-  const worst = [...list].sort((one, other) => STANDINGS.indexOf(other.standing) - STANDINGS.indexOf(one.standing));
-  show(place("services"), worst.map((service) => ({ ...service, beat_age_seconds: undefined })), () => services(worst));
+  show(place("services"), list.map((service) => ({ ...service, beat_age_seconds: undefined })), () => services(list));
   place("services").querySelectorAll(".beat").forEach((beat, at) => {
-    const age = worst[at].beat_age_seconds;
+    const age = list[at].beat_age_seconds;
     beat.replaceChildren(typeof age === "number" ? since(new Date(Date.now() - age * 1000).toISOString()) : "never");
   });
 }
