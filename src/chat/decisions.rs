@@ -34,6 +34,8 @@ pub struct Entry {
     pub end: End,
     /// The figures of the reason, in words; may be empty.
     pub detail: String,
+    /// After how many seconds the reason would not hold any more, which the words say at their end.
+    pub retry_after: Option<u64>,
 }
 
 impl Entry {
@@ -56,6 +58,7 @@ impl Entry {
                 .unwrap_or_default(),
             end: End::Silence(silence.reason),
             detail: silence.detail.to_string(),
+            retry_after: silence.detail.retry_after(),
         }
     }
 
@@ -69,6 +72,7 @@ impl Entry {
             message: beginning(&plan.original, MESSAGE_CHARACTERS).to_owned(),
             end: End::Reply(None),
             detail: String::new(),
+            retry_after: None,
         }
     }
 }
@@ -187,6 +191,7 @@ mod tests {
             message: String::new(),
             end: End::Silence(Reason::NoTrigger),
             detail: String::new(),
+            retry_after: None,
         }
     }
 

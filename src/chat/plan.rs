@@ -69,6 +69,17 @@ pub enum Detail {
     Spam(Rule, Duration),
 }
 
+impl Detail {
+    /// After how many seconds the limit won't hold any more, where that is known.
+    pub fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::RetryAfter(seconds) => Some(seconds),
+            Self::Spam(_, remaining) => Some(remaining.as_secs_f64().ceil() as u64),
+            Self::None | Self::Because(_) | Self::Spend(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Detail {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,8 +87,8 @@ impl fmt::Display for Detail {
             Self::Because(why) => formatter.write_str(why),
             Self::RetryAfter(seconds) => write!(formatter, "again in {seconds} s"),
             Self::Spend(near) => near.fmt(formatter),
-            Self::Spam(rule, remaining) => {
-                write!(formatter, "{}: silent for another {} s", rule.as_str(), remaining.as_secs())
+            Self::Spam(rule, _) => {
+                write!(formatter, "{}: again in {} s", rule.as_str(), self.retry_after().unwrap_or(0))
             }
         }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::chat::event::ChatMessage;
-use crate::chat::plan::{Detail, Fired, ReplyPlan, Silence};
+use crate::chat::plan::{Fired, ReplyPlan, Silence};
 use crate::chat::prompt::Prompt;
 use crate::chat::triggers::Trigger;
 use crate::clock::{self, Moment};
@@ -137,17 +137,12 @@ impl<'a> Record<'a> {
         silence: &Silence,
         fired: &'a Fired,
     ) -> Self {
-        let retry_after = match silence.detail {
-            Detail::RetryAfter(seconds) => seconds,
-            Detail::Spam(_, remaining) => remaining.as_secs_f64().ceil() as u64,
-            Detail::None | Detail::Because(_) | Detail::Spend(_) => 0,
-        };
         Self {
             username: message.map(|message| message.user.as_str()),
             input_message: message.map_or("", |message| &message.text),
             cleaned_message: &fired.message,
             rate_limit: RateLimit {
-                retry_after,
+                retry_after: silence.detail.retry_after().unwrap_or(0),
                 details: Details { detail: silence.detail.to_string() },
                 ..RateLimit::held_back(silence.reason)
             },

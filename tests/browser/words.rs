@@ -76,11 +76,70 @@ async fn of_a_spend_limit_that_is_used_up_it_says_when_there_is_more() -> Result
     ]);
     // In one go, so that no word of the daemon comes between.
     let script = "return Promise.all([import('/now.js'), fetch('/api/status').then((answer) => answer.json())]).then(([now, status]) => {
-        now.showStatus({ ...status, limits: [], spend: arguments[0] }, 0);
+        now.showStatus({ ...status, limits: [], spend: arguments[0] });
         return [...document.querySelectorAll('#limits tbody td:last-child')].map((cell) => cell.innerText.replaceAll('\\n', ' '));
     })";
     let next = browser.run(script, json!([spend])).await?;
     let expected = ["in 3 h 12 min", "only who asks more in 20 s", "used up", "only who asks", "1.90 left"];
     assert_eq!(next, json!(expected));
+    Ok(())
+}
+
+#[tokio::test]
+async fn lengths_of_time_are_told_as_people_say_them() -> Result {
+    let Some(browser) = browser("times on the dashboard") else { return Ok(()) };
+    let world = World::of(BINARY).start().await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    let lengths = [
+        (0.4, "0 s"),
+        (45.0, "45 s"),
+        (60.0, "1 min"),
+        (61.0, "1 min 1 s"),
+        (720.0, "12 min"),
+        (721.0, "12 min"),
+        (3_600.0, "1 h"),
+        (11_520.0, "3 h 12 min"),
+        (86_400.0, "1 d"),
+        (86_400.0 + 7_200.0, "1 d 2 h"),
+        (-1.0, "0 s"),
+    ];
+    let (given, expected): (Vec<f64>, Vec<&str>) = lengths.into_iter().unzip();
+    let script = "return import('/words.js').then(({ lasting }) => arguments[0].map(lasting))";
+    assert_eq!(browser.run(script, json!([given])).await?, json!(expected));
+    Ok(())
+}
+
+/// What is said of the last decision when so many seconds have passed.
+const LATER: &str = "return import('/time.js').then(({ tick }) => {
+    const now = Date.now;
+    return arguments[0].map((seconds) => {
+        Date.now = () => now() + seconds * 1000;
+        tick();
+        Date.now = now;
+        return document.querySelector('#decisions .outcome > span:last-child').innerText;
+    });
+})";
+
+#[tokio::test]
+async fn the_wait_that_a_limit_asks_for_is_counted_down_from_the_decision_on() -> Result {
+    let Some(browser) = browser("waits on the dashboard") else { return Ok(()) };
+    let spam =
+        json!({ "spam_detection": { "enabled": true, "mention_spam_threshold": 1, "initial_penalty": 600 } });
+    let world = World::of(BINARY).config(spam).start().await?;
+    world.ask("alice", "what should we watch tonight?").await?;
+    world.mention("alice", "and after that?").await?;
+    let mut browser = browser.lock().await;
+    let browser = fresh(&mut browser).await?;
+    open(browser, &world.daemon).await?;
+    browser.wait_for_text("#decisions", "mentions: again in", SOON).await?;
+    let waits = browser.run(LATER, json!([[-120, 60, 560, 600]])).await?;
+    let waits: Vec<&str> = waits.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    // Some seconds have passed since the decision, but no minute.
+    assert!(["11 min", "12 min"].contains(&waits[0].trim_start_matches("mentions: again in ")), "{waits:?}");
+    assert!(waits[1].starts_with("mentions: again in 8 min ") && waits[1].ends_with(" s"), "{waits:?}");
+    assert!(!waits[2].contains("min") && waits[2].ends_with(" s"), "{waits:?}");
+    assert_eq!(waits[3], "mentions: over by now");
     Ok(())
 }

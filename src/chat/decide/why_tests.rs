@@ -38,8 +38,8 @@ fn a_spammers_silence_says_by_which_rule_and_for_how_long() {
     }));
     room.answers(1.0, "bob", "vera, one");
     for (second, detail, words) in [
-        (2.0, Detail::Spam(Rule::Mentions, Duration::from_secs(30)), "mentions: silent for another 30 s"),
-        (12.0, Detail::Spam(Rule::Penalty, Duration::from_secs(20)), "penalty: silent for another 20 s"),
+        (2.0, Detail::Spam(Rule::Mentions, Duration::from_secs(30)), "mentions: again in 30 s"),
+        (12.0, Detail::Spam(Rule::Penalty, Duration::from_secs(20)), "penalty: again in 20 s"),
     ] {
         let said = message(at(second), "bob", "vera, two");
         let Decision::Silence(silence) = room.hears(at(second), &said) else { panic!("a reply") };

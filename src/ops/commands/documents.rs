@@ -137,6 +137,7 @@ fn decision(entry: &Entry) -> Value {
         "decision": decision,
         "reason": reason.map(Reason::as_str),
         "detail": entry.detail,
+        "retry_after_seconds": entry.retry_after,
     })
 }
 

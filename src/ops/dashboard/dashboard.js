@@ -5,7 +5,7 @@ import { decided, offerRooms, refresh } from "./decisions.js";
 import { cut, foreign } from "./elements.js";
 import { showStatus } from "./now.js";
 import { loadHistory, loadHistorySoon, offerHistory } from "./over-time.js";
-import { tick } from "./time.js";
+import { daemonTime, setTime, tick } from "./time.js";
 import { clock, lasting } from "./words.js";
 
 const place = (id) => document.getElementById(id);
@@ -26,8 +26,8 @@ function takeStatus(status) {
   latest = status;
   heardAt = Date.now();
   connected = true;
-  const offset = heardAt - new Date(status.at).getTime();
-  showStatus(status, offset);
+  setTime(status.at);
+  showStatus(status);
   offerRooms((status.rooms ?? []).map((room) => room.channel));
   offerHistory(status.history);
   if (isFirst) loadHistory();
@@ -49,8 +49,7 @@ function showState() {
     setText(place("state-word"), capital(state));
     setForeign(place("state-reason"), latest.health.reason ?? "");
     const began = latest.health.since ? new Date(latest.health.since) : undefined;
-    const offset = heardAt - new Date(latest.at).getTime();
-    setText(place("state-since"), began ? `since ${clock(began)}, for ${lasting((Date.now() - offset - began) / 1000)}` : "");
+    setText(place("state-since"), began ? `since ${clock(began)}, for ${lasting((daemonTime() - began) / 1000)}` : "");
   } else if (latest) {
     setText(place("state-word"), "Unknown");
     setText(place("state-reason"), whyUnknown());

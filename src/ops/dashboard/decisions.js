@@ -2,6 +2,7 @@
 
 import { badge, cut, element, foreign, show } from "./elements.js";
 import { TokenWanted, read } from "./connection.js";
+import { until } from "./time.js";
 import { clock, kindOfReason, meaning } from "./words.js";
 
 const MOST = 60;
@@ -69,12 +70,21 @@ function nothing() {
     : "Nothing like that since the daemon started.";
 }
 
-function line({ timestamp, channel, username, message, decision, reason, detail }) {
+/** The figures of a reason. A wait, which stands at their end, goes on counting. */
+function figures({ timestamp, detail, retry_after_seconds: wait }) {
+  const told = `again in ${wait} s`;
+  if (!detail.endsWith(told)) return foreign(detail, 300);
+  const end = new Date(timestamp).getTime() + wait * 1000;
+  return [foreign(detail.slice(0, -told.length), 300), until(end, "again in ", "over by now")];
+}
+
+function line(entry) {
+  const { timestamp, channel, username, message, decision, reason, detail } = entry;
   const replied = decision === "reply";
   const kind = replied ? (reason ? "warning" : "good") : { trouble: "bad", purpose: "warning", unasked: "plain" }[kindOfReason(reason)];
   const outcome = element("p", { class: "outcome" }, badge(kind, replied ? "replied" : "silent"));
   if (reason) outcome.append(" ", meaning(reason), " ", element("code", {}, foreign(reason, 40)));
-  if (detail) outcome.append(" ", element("span", { class: "muted" }, foreign(detail, 300)));
+  if (detail) outcome.append(" ", element("span", { class: "muted" }, figures(entry)));
   return element("li", {},
     element("p", { class: "said" },
       element("time", { datetime: timestamp, class: "muted" }, clock(timestamp)), " ",

@@ -1,18 +1,18 @@
 // How it is now: all but the decisions.
 
 import { badge, bar, cut, element, foreign, show, table } from "./elements.js";
-import { since, until } from "./time.js";
+import { daemonTime, since, until } from "./time.js";
 import { clock, figure, kindOf, lasting, limitName, milliseconds, money, spaced, spacedAtFirst } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 
-/** Shows a status document; `offset` is how far this browser's clock is ahead, in milliseconds. */
-export function showStatus(status, offset) {
+/** Shows a status document. */
+export function showStatus(status) {
   place("service").textContent = cut(`kryten-${status.service}`, 60);
   show(place("identity"), [status.version, status.hostname, status.instance_id, status.personality, status.dry_run], () => identity(status));
   show(place("figures"), [status.figures, status.link_ms, status.nats_connected, Math.floor(status.uptime_seconds / 60)], () => figures(status));
   show(place("components"), status.components, components);
-  show(place("providers"), status.providers, (list) => providers(list ?? [], offset));
+  show(place("providers"), status.providers, (list) => providers(list ?? []));
   show(place("limits"), [status.limits, status.spend, status.decider], () => limits(status));
   show(place("rooms"), status.rooms, (list) => rooms(list ?? []));
   showServices(status.services ?? []);
@@ -53,12 +53,12 @@ function components(list = []) {
   ];
 }
 
-function providers(list, offset) {
+function providers(list) {
   if (list.length === 0) return element("p", { class: "muted" }, "None is configured.");
-  return element("ul", { class: "rows" }, list.map((provider) => element("li", {}, providerLines(provider, offset))));
+  return element("ul", { class: "rows" }, list.map((provider) => element("li", {}, providerLines(provider))));
 }
 
-function providerLines(provider, offset) {
+function providerLines(provider) {
   const { breaker = {}, latency = {}, today = {}, check = {}, rate_limit: quota, last_failure: failure } = provider;
   const facts = [];
   const fact = (name, ...value) => facts.push(element("div", {}, element("dt", {}, name), element("dd", {}, ...value)));
@@ -71,11 +71,11 @@ function providerLines(provider, offset) {
     fact("Latency", `${milliseconds(latency.ewma_ms)} on average; half within ${milliseconds(latency.p50_ms)}, 99 % within ${milliseconds(latency.p99_ms)}`);
   } else if (typeof provider.latency_ms === "number") fact("Latency", `${milliseconds(provider.latency_ms)} last time`);
   fact("Calls", `${figure(provider.calls ?? 0)}, ${figure(provider.failed_calls ?? 0)} of them failed`);
-  if (breaker.state === "open") fact("Breaker", badge("bad", "open"), " tried again ", until(breaker.seconds_left ?? 0));
+  if (breaker.state === "open") fact("Breaker", badge("bad", "open"), " tried again ", until(daemonTime() + (breaker.seconds_left ?? 0) * 1000));
   else if (breaker.state === "half-open") fact("Breaker", badge("warning", "half-open"), " the next call decides");
-  if (failure) fact("Last failure", foreign(spacedAtFirst(failure.message), 300), " ", element("small", { class: "muted" }, since(failure.at, offset)));
+  if (failure) fact("Last failure", foreign(spacedAtFirst(failure.message), 300), " ", element("small", { class: "muted" }, since(failure.at)));
   if (check.state && check.state !== "off") {
-    fact("Check", badge(kindOf(check.state), spaced(check.state)), check.message && [" ", foreign(spacedAtFirst(check.message), 200)], check.at && [" ", element("small", { class: "muted" }, since(check.at, offset))]);
+    fact("Check", badge(kindOf(check.state), spaced(check.state)), check.message && [" ", foreign(spacedAtFirst(check.message), 200)], check.at && [" ", element("small", { class: "muted" }, since(check.at))]);
   }
   const left = [];
   if (typeof quota?.remaining_requests === "number") left.push(`${figure(quota.remaining_requests)} requests`);
@@ -99,8 +99,9 @@ function limits({ limits: list = [], spend = [], decider }) {
     const isSum = /_(tokens|cost)_/.test(name);
     const amount = name === "max_cost_per_day" ? money : figure;
     const what = isRest ? (isFull ? "resting" : "rested") : `${amount(used)} of ${amount(max)}`;
-    const more = soft && frees > 0 && element("small", { class: "muted under" }, until(frees, "more in "));
-    const next = isFull ? (frees > 0 ? until(frees) : "used up") : soft ? ["only who asks", more] : isSum ? `${amount(max - used)} left` : "free";
+    const free = daemonTime() + frees * 1000;
+    const more = soft && frees > 0 && element("small", { class: "muted under" }, until(free, "more in "));
+    const next = isFull ? (frees > 0 ? until(free) : "used up") : soft ? ["only who asks", more] : isSum ? `${amount(max - used)} left` : "free";
     return [
       [limitName(cut(String(name), 60)), trigger && element("small", { class: "muted under" }, "trigger ", foreign(trigger, 60))],
       [what, bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} wait`)],
@@ -125,7 +126,7 @@ function showServices(list) {
   show(place("services"), list.map((service) => ({ ...service, beat_age_seconds: undefined })), () => services(list));
   place("services").querySelectorAll(".beat").forEach((beat, at) => {
     const age = list[at].beat_age_seconds;
-    beat.replaceChildren(typeof age === "number" ? since(new Date(Date.now() - age * 1000).toISOString()) : "never");
+    beat.replaceChildren(typeof age === "number" ? since(new Date(daemonTime() - age * 1000).toISOString()) : "never");
   });
 }
 

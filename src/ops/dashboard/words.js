@@ -91,9 +91,10 @@ export function lasting(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (!Number.isFinite(whole)) return "";
   if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min${whole < 600 && whole % 60 ? ` ${whole % 60} s` : ""}`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  const rest = (number, unit) => (number > 0 ? ` ${number} ${unit}` : "");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min${rest(whole < 600 ? whole % 60 : 0, "s")}`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h${rest(Math.floor((whole % 3600) / 60), "min")}`;
+  return `${Math.floor(whole / 86400)} d${rest(Math.floor((whole % 86400) / 3600), "h")}`;
 }
 
 /** A figure, with the thousands apart and thin decimals. */

@@ -147,6 +147,7 @@ impl Server {
             message: "hello?".to_owned(),
             end: End::Silence(reason),
             detail: String::new(),
+            retry_after: None,
         };
         let told = self.decider.operate(move |_, _, decisions| decisions.push(has_fired, entry)).await;
         assert_eq!(told, Some(()));
