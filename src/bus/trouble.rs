@@ -270,8 +270,8 @@ mod tests {
         let publish = "Permissions Violation for Publish to \"a\"".to_owned();
         troubles.hear(Event::ServerError(ServerError::Other(publish)));
         let nats = |troubles: &Troubles| {
-            let components = troubles.health.snapshot(troubles.clock.now()).components;
-            components.into_iter().find(|health| health.component == Component::Nats)?.unhealthy
+            let snapshot = troubles.health.snapshot(troubles.clock.now());
+            snapshot.unhealthy(Component::Nats).map(str::to_owned)
         };
         let told = nats(&troubles).expect("trouble");
         assert!(told.contains("may not subscribe to a") && told.contains("may not publish to a"), "{told}");

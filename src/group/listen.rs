@@ -179,9 +179,8 @@ mod tests {
         }
 
         fn nats(&self) -> String {
-            let components = self.health.snapshot(self.clock.now()).components;
-            let nats = components.into_iter().find(|health| health.component == Component::Nats);
-            nats.and_then(|nats| nats.unhealthy).unwrap_or_default()
+            let snapshot = self.health.snapshot(self.clock.now());
+            snapshot.unhealthy(Component::Nats).unwrap_or_default().to_owned()
         }
     }
 

@@ -42,9 +42,7 @@ fn messages(world: &TempDir, file: &str) -> Vec<String> {
 }
 
 fn trouble(health: &HealthMonitor) -> Option<String> {
-    let snapshot = health.snapshot(Clock::start().now());
-    let log = snapshot.components.iter().find(|known| known.component == Component::ResponseLog);
-    log.and_then(|log| log.unhealthy.clone())
+    health.snapshot(Clock::start().now()).unhealthy(Component::ResponseLog).map(str::to_owned)
 }
 
 #[tokio::test]

@@ -5,12 +5,6 @@ use tokio::sync::oneshot::channel;
 
 use super::*;
 use crate::config::testing::{loaded, text};
-use crate::health::Snapshot;
-
-fn config_health(snapshot: &Snapshot) -> Option<&str> {
-    let config = snapshot.components.iter().find(|component| component.component == Component::Config)?;
-    config.unhealthy.as_deref()
-}
 
 #[tokio::test(start_paused = true)]
 async fn whoever_asks_for_a_change_does_not_wait_for_ever() {
@@ -29,13 +23,14 @@ async fn a_reload_that_does_not_end_is_a_fault_until_it_ends() {
     let (end, ended) = channel();
     let reload = watched(ended, "the last reload does not end", clock, &health);
     let mut reload = pin!(reload);
+    let unhealthy = || health.snapshot(clock.now()).unhealthy(Component::Config).map(str::to_owned);
     assert!(timeout(PATIENCE - Duration::from_secs(1), &mut reload).await.is_err());
-    assert_eq!(config_health(&health.snapshot(clock.now())), None);
+    assert_eq!(unhealthy(), None);
     assert!(timeout(Duration::from_secs(2), &mut reload).await.is_err());
-    assert_eq!(config_health(&health.snapshot(clock.now())), Some("the last reload does not end"));
+    assert_eq!(unhealthy().as_deref(), Some("the last reload does not end"));
     end.send("done").expect("somebody waits");
     assert_eq!(reload.await, Ok("done"));
-    assert_eq!(config_health(&health.snapshot(clock.now())), None);
+    assert_eq!(unhealthy(), None);
 }
 
 /// A task on a file that has changed since it was loaded, with whom to ask.

@@ -71,6 +71,5 @@ fn reason(monitor: &HealthMonitor, now: Moment) -> String {
 
 /// What is wrong with a component.
 fn wrong(monitor: &HealthMonitor, now: Moment, component: Component) -> Option<String> {
-    let components = monitor.snapshot(now).components;
-    components.into_iter().find(|health| health.component == component).and_then(|health| health.unhealthy)
+    monitor.snapshot(now).unhealthy(component).map(str::to_owned)
 }

@@ -85,6 +85,11 @@ impl Stage {
         let snapshot = self.health.snapshot(self.clock.now());
         (snapshot.state, snapshot.reason)
     }
+
+    /// What health has against the providers as a whole.
+    fn unhealthy(&self) -> Option<String> {
+        self.health.snapshot(self.clock.now()).unhealthy(Component::LlmProviders).map(str::to_owned)
+    }
 }
 
 fn server_error() -> Behaviour {

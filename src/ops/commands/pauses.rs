@@ -269,9 +269,8 @@ mod tests {
         assert_eq!(paused(at(1.0), &one.decider), []);
         let aside = folder.path().join("pauses.broken");
         assert_eq!(std::fs::read_to_string(aside).expect("set aside"), "{");
-        let components = health.snapshot(at(1.0)).components;
-        let config = components.into_iter().find(|health| health.component == Component::Config);
-        let why = config.and_then(|config| config.unhealthy).unwrap_or_default();
+        let snapshot = health.snapshot(at(1.0));
+        let why = snapshot.unhealthy(Component::Config).unwrap_or_default();
         assert!(why.contains("which rooms were paused can't be read"), "{why}");
     }
 

@@ -44,12 +44,7 @@ async fn when_all_breakers_are_open_one_request_probes_and_the_others_wait_for_i
     let a = &stage.stand_ins[0];
     a.next([server_error(), Behaviour::Hold("back".to_owned())]);
     assert!(stage.ask("m").await.is_err());
-    let unusable = |stage: &Stage| {
-        let components = stage.health.snapshot(stage.clock.now()).components;
-        let providers = components.into_iter().find(|known| known.component == Component::LlmProviders);
-        providers.and_then(|providers| providers.unhealthy)
-    };
-    assert_eq!(unusable(&stage).as_deref(), Some("all circuit breakers are open"));
+    assert_eq!(stage.unhealthy().as_deref(), Some("all circuit breakers are open"));
     let mark = a.requests().mark();
     let release = async {
         a.wait_for_request(mark, SOON, |_| true).await.unwrap();
@@ -60,7 +55,7 @@ async fn when_all_breakers_are_open_one_request_probes_and_the_others_wait_for_i
     assert_eq!(first.unwrap().text, "back");
     assert!(second.is_ok());
     assert_eq!(a.requests().since(mark).len(), 2);
-    assert_eq!(unusable(&stage), None);
+    assert_eq!(stage.unhealthy(), None);
 }
 
 #[tokio::test]

@@ -15,13 +15,6 @@ fn of(stage: &Stage, order: &[&str]) -> Config {
     config
 }
 
-/// What health has against the providers as a whole.
-fn unhealthy(stage: &Stage) -> Option<String> {
-    let components = stage.health.snapshot(stage.clock.now()).components;
-    let providers = components.into_iter().find(|known| known.component == Component::LlmProviders);
-    providers.and_then(|providers| providers.unhealthy)
-}
-
 #[tokio::test]
 async fn what_is_known_of_the_providers_outlives_a_change_of_their_order_and_settings() {
     let stage = Stage::new(2, |config| config.circuit_breaker.failures = 1).await;
@@ -69,7 +62,7 @@ async fn health_hears_at_once_whether_any_provider_of_the_new_configuration_can_
     let mut none = of(&stage, &["a"]);
     none.llm_providers[0].usable = Err("api_key: the variable KEY is not set".to_owned());
     let router = stage.router.renewed(&none);
-    assert!(unhealthy(&stage).is_some_and(|why| why.contains("KEY")));
+    assert!(stage.unhealthy().is_some_and(|why| why.contains("KEY")));
     drop(router.renewed(&of(&stage, &["a"])));
     let components = stage.health.snapshot(stage.clock.now()).components;
     assert!(components.iter().all(|health| health.unhealthy.is_none()), "{components:?}");
@@ -94,12 +87,12 @@ async fn what_a_provider_that_is_gone_still_does_is_not_told_of_those_in_force()
     let (gave_up, renewed) = tokio::join!(asking, changing);
     assert!(matches!(gave_up, Err(GaveUp::Exhausted(_))));
     assert_eq!(stage.statuses(), [ProviderStatus::Unknown]);
-    assert_eq!(unhealthy(&stage), None);
+    assert_eq!(stage.unhealthy(), None);
     assert_eq!(stage.state(), (State::Healthy, None));
 
     stage.stand_ins[1].always(server_error());
     renewed.ask(&question, TIME).await.unwrap_err();
-    assert_eq!(unhealthy(&stage).as_deref(), Some("all circuit breakers are open"));
+    assert_eq!(stage.unhealthy().as_deref(), Some("all circuit breakers are open"));
     assert_eq!(stage.state(), (State::Failing, Some("all LLM providers exhausted".to_owned())));
     stage.stand_ins[0].always(Behaviour::AnswerAnew);
     assert_eq!(stage.ask("n").await.unwrap().provider.as_str(), "a");
@@ -113,7 +106,7 @@ async fn a_request_that_asked_everybody_in_force_counts_whatever_else_was_change
     let renewed = stage.router.renewed(&of(&stage, &["a"]));
     stage.ask("m").await.unwrap_err();
     assert_eq!(stage.statuses(), [ProviderStatus::Failed]);
-    assert_eq!(unhealthy(&stage).as_deref(), Some("all circuit breakers are open"));
+    assert_eq!(stage.unhealthy().as_deref(), Some("all circuit breakers are open"));
     assert_eq!(stage.state().1.as_deref(), Some("all LLM providers exhausted"));
     assert!(!renewed.states()[0].breaker.is_closed(), "the same one");
 }
@@ -156,7 +149,7 @@ async fn a_provider_that_is_asked_in_another_way_begins_anew_but_keeps_its_total
         );
         assert_eq!((state.calls(), state.failed_calls()), (1, 1), "change {number}");
         assert_eq!(stage.statuses(), [status], "change {number}");
-        assert_eq!(unhealthy(&stage).is_none(), mends, "change {number}");
+        assert_eq!(stage.unhealthy().is_none(), mends, "change {number}");
         let shown = renewed.view().state(state.name()).unwrap();
         assert_eq!((shown.status(), shown.calls()), (status, 1), "change {number}");
     }

@@ -12,8 +12,7 @@ async fn without_a_usable_provider_a_request_is_exhausted_and_health_says_why() 
     let (state, reason) = stage.state();
     let reason = reason.unwrap();
     assert_eq!(state, State::Degraded);
-    let components = stage.health.snapshot(stage.clock.now()).components;
-    let message = components.into_iter().find_map(|known| known.unhealthy).unwrap();
+    let message = stage.unhealthy().unwrap();
     assert!(message.contains("OPENAI_KEY is not set") && message.contains("b: its api_key"), "{message}");
     assert!(!message.contains("planted") && !reason.contains("planted"), "{message} {reason}");
     assert_eq!(stage.ask("m").await, Err(GaveUp::Exhausted(Vec::new())));
