@@ -5,14 +5,13 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Browser, Error, Result};
 use serde_json::json;
 
-use crate::{BINARY, REPOSITORY, browser, fresh, open, services, skip};
+use crate::{BINARY, REPOSITORY, browser, charted, fresh, open, opened, services, skip};
 
 #[tokio::test]
 async fn with_a_token_the_page_asks_for_it_and_keeps_it_for_the_tab() -> Result {
     let Some(browser) = browser("the dashboard with a token") else { return Ok(()) };
     let world = World::of(BINARY).config(json!({ "metrics": { "token": "the-right-one" } })).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     let page = format!("http://{}/", world.daemon.http_address().await?);
     browser.open(&page).await?;
     browser.wait_for("document.activeElement.id === 'token'", SOON).await?;
@@ -32,10 +31,8 @@ async fn with_a_token_the_page_asks_for_it_and_keeps_it_for_the_tab() -> Result 
 async fn ranges_and_charts_are_reached_by_keyboard() -> Result {
     let Some(browser) = browser("the dashboard by keyboard") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
-    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+    let browser = &opened(browser, &world.daemon).await?;
+    charted(browser).await?;
     tab_to(browser, "document.activeElement.dataset.range === '7d'").await?;
     let outline = "return getComputedStyle(document.activeElement).outlineStyle";
     assert_eq!(browser.run(outline, json!([])).await?, "solid", "the focus can be seen");
@@ -76,13 +73,12 @@ async fn axe_finds_nothing_by_day_and_night_on_desktop_and_phone() -> Result {
     world.ask("bob", "does anybody survive that film?").await?;
     services::crowd(&world).await?;
 
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     for (width, dark) in [(1280, false), (1280, true), (360, false), (360, true)] {
         browser.size(width, 800).await?;
         browser.dark(dark).await?;
         open(browser, &world.daemon).await?;
-        browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+        charted(browser).await?;
         browser.wait_for_text("#decisions", "and then?", SOON).await?;
         services::shown(browser).await?;
         let unfold = "document.querySelectorAll('details').forEach((details) => { details.open = true; })";

@@ -1,10 +1,10 @@
 //! Much to show, and little room for it.
 
 use kryten_testkit::Result;
-use kryten_testkit::world::{SOON, World};
+use kryten_testkit::world::World;
 use serde_json::json;
 
-use crate::{BINARY, browser, fresh, month, open, show, with_history};
+use crate::{BINARY, browser, charted, fresh, month, open, show, with_history};
 
 /// What is wrong with a drawing's labels.
 const LABELS: &str = "const box = (element) => element.getBoundingClientRect();
@@ -56,12 +56,11 @@ async fn a_month_is_drawn_with_nothing_over_anything_else_on_desktop_and_phone()
     let Some(browser) = browser("a month on the dashboard") else { return Ok(()) };
     let (_folder, month) = with_history(month::write_thinly)?;
     let world = World::of(BINARY).providers(2).config(month).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     for width in [1280, 360] {
         browser.size(width, 900).await?;
         open(browser, &world.daemon).await?;
-        browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+        charted(browser).await?;
         for range in ["1h", "24h", "7d", "30d"] {
             show(browser, range).await?;
             let faults = browser.run(&format!("{LABELS}{PAGE}"), json!([])).await?;

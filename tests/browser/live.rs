@@ -6,7 +6,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Result, ports};
 use serde_json::json;
 
-use crate::{BINARY, browser, fresh, open};
+use crate::{BINARY, browser, charted, opened};
 
 /// Something that a page which was loaded anew has not.
 const MARK_PAGE: &str = "window.isTheSamePage = true";
@@ -36,11 +36,9 @@ const TEN_CHANGES: &str = "return import('/over-time.js').then(async ({ loadHist
 async fn changes_show_without_a_reload() -> Result {
     let Some(browser) = browser("live changes on the dashboard") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#state-word", "Healthy", SOON).await?;
-    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+    charted(browser).await?;
     browser.run(MARK_PAGE, json!([])).await?;
 
     world.provider().always(Behaviour::Status(500, "{}".to_owned()));
@@ -69,9 +67,7 @@ async fn while_the_daemon_is_away_the_page_says_so_and_it_comes_back_by_itself()
     let port = ports::free()?;
     let metrics = json!({ "metrics": { "port": port.number() } });
     let mut world = World::of(BINARY).config(metrics).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#state-word", "Healthy", SOON).await?;
     browser.run(MARK_PAGE, json!([])).await?;
 
@@ -92,9 +88,7 @@ async fn while_the_daemon_is_away_the_page_says_so_and_it_comes_back_by_itself()
 async fn a_daemon_that_hangs_is_not_taken_for_live() -> Result {
     let Some(browser) = browser("the dashboard of a daemon that hangs") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     // Instead of waiting for 15 s, the page's clock is put forward.
     world.daemon.pause()?;
     let later = "const now = Date.now; Date.now = () => now() + 16000";

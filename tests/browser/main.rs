@@ -21,7 +21,7 @@ use kryten_testkit::world::SOON;
 use kryten_testkit::{Browser, Context as _, Daemon, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 
 /// The daemon under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_kryten-llm");
@@ -32,12 +32,17 @@ fn skip(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "\nSKIPPED: {what}: {why}");
 }
 
+/// The browser that tests share, once one of them has started it.
+type Shared = Arc<Mutex<Option<Browser>>>;
+/// The browser for as long as a test has its turn.
+type Turn = OwnedMappedMutexGuard<Option<Browser>, Browser>;
+
 /// The one browser of all tests, while one of them has it.
 static BROWSER: Lock<Weak<Mutex<Option<Browser>>>> = Lock::new(Weak::new());
 
-/// The browser, which tests take turns in: to be locked by whoever has all else ready. None, loudly,
+/// The browser, which tests take turns in: to be opened by whoever has all else ready. None, loudly,
 /// where there is no browser.
-fn browser(what: &str) -> Option<Arc<Mutex<Option<Browser>>>> {
+fn browser(what: &str) -> Option<Shared> {
     if let Some(why) = Browser::missing() {
         skip(what, &why);
         return None;
@@ -48,16 +53,25 @@ fn browser(what: &str) -> Option<Arc<Mutex<Option<Browser>>>> {
     Some(there)
 }
 
-/// The browser in the state in which each test gets it: a light desktop, an empty console.
-async fn fresh(browser: &mut Option<Browser>) -> Result<&Browser> {
-    let browser = match browser {
+/// Waits for a turn. The browser is in the state in which each test gets it: a light desktop, an empty console.
+async fn fresh(shared: Shared) -> Result<Turn> {
+    let mut shared = shared.lock_owned().await;
+    let there = match shared.take() {
         Some(there) => there,
-        none => none.insert(Browser::start().await?),
+        None => Browser::start().await?,
     };
+    let browser = OwnedMutexGuard::map(shared, |shared| shared.insert(there));
     browser.size(1280, 900).await?;
     browser.dark(false).await?;
     browser.open("about:blank").await?;
     browser.console().await?;
+    Ok(browser)
+}
+
+/// The same with a daemon's dashboard, live.
+async fn opened(shared: Shared, daemon: &Daemon) -> Result<Turn> {
+    let browser = fresh(shared).await?;
+    open(&browser, daemon).await?;
     Ok(browser)
 }
 
@@ -74,6 +88,11 @@ fn with_history(write: impl FnOnce(&Path, DateTime<Utc>) -> Result) -> Result<(T
 async fn open(browser: &Browser, daemon: &Daemon) -> Result {
     browser.open(&format!("http://{}/", daemon.http_address().await?)).await?;
     browser.wait_for_text("#connection", "Live", SOON).await
+}
+
+/// Waits until there are charts.
+async fn charted(browser: &Browser) -> Result {
+    browser.wait_for("document.querySelector('.stage svg')", SOON).await
 }
 
 /// Shows a range of the history.

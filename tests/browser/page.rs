@@ -4,16 +4,14 @@ use kryten_testkit::Result;
 use kryten_testkit::world::{SOON, World};
 use serde_json::{Value, json};
 
-use crate::{BINARY, browser, fresh, open};
+use crate::{BINARY, browser, opened};
 
 #[tokio::test]
 async fn nothing_is_asked_of_other_hosts_and_the_console_stays_quiet() -> Result {
     let Some(browser) = browser("the dashboard's requests") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
     world.ask("bob", "are you there?").await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#decisions", "are you there?", SOON).await?;
     for range in ["1h", "24h", "7d", "30d"] {
         browser.click(&format!("[data-range='{range}']")).await?;

@@ -6,7 +6,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Context as _, Result};
 use serde_json::json;
 
-use crate::{BINARY, REPOSITORY, browser, fresh, month, open, show, with_history};
+use crate::{BINARY, REPOSITORY, browser, charted, fresh, month, open, show, with_history};
 
 #[tokio::test]
 #[ignore = "writes to docs/images: make screenshots"]
@@ -34,8 +34,7 @@ async fn pictures_for_the_readme() -> Result {
         world.robot.publish(&format!("kryten.service.heartbeat.{name}"), beat).await?;
     }
 
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     for (name, width, height, dark, range) in [
         ("dashboard-desktop", 1280, 960, false, None),
         ("dashboard-month", 1280, 818, false, Some("30d")),
@@ -46,7 +45,7 @@ async fn pictures_for_the_readme() -> Result {
         open(browser, &world.daemon).await?;
         browser.wait_for_text("#decisions", "which fight is the best?", SOON).await?;
         browser.wait_for_text("#services", "its disk is nearly full", SOON).await?;
-        browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+        charted(browser).await?;
         if let Some(range) = range {
             show(browser, range).await?;
             browser.run("document.querySelector('#over-time').scrollIntoView()", json!([])).await?;

@@ -5,7 +5,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Browser, Result};
 use serde_json::{Value, json};
 
-use crate::{BINARY, browser, fresh, open};
+use crate::{BINARY, browser, charted, fresh, open};
 
 /// The end of a reason that is too long for the table.
 const END: &str = "and that is the end of it";
@@ -37,8 +37,7 @@ pub async fn shown(browser: &Browser) -> Result {
 async fn the_worst_come_first_and_their_reasons_can_be_read_whole_by_keyboard() -> Result {
     let Some(browser) = browser("services on the dashboard") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     // Not while others have the browser: who has beaten is silent after 30 s.
     crowd(&world).await?;
     open(browser, &world.daemon).await?;
@@ -99,14 +98,13 @@ async fn nothing_reaches_beyond_its_cell_on_phone_and_tablet() -> Result {
     // Until tomorrow, so that the date is shown too.
     let pause = json!({ "command": "chat.pause", "channel": "Lounge", "duration_seconds": 86_400 });
     world.robot.ask("kryten.llm.command", pause).await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     for width in [320, 375, 768, 1280] {
         browser.size(width, 900).await?;
         open(browser, &world.daemon).await?;
         shown(browser).await?;
         browser.wait_for_text("#rooms", "paused until", SOON).await?;
-        browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+        charted(browser).await?;
         assert_eq!(browser.run(BEYOND, json!([])).await?, json!([]), "at {width}");
     }
     Ok(())

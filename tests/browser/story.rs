@@ -4,7 +4,7 @@ use kryten_testkit::world::{SOON, World};
 use kryten_testkit::{Behaviour, Browser, Result};
 use serde_json::json;
 
-use crate::{BINARY, browser, fresh, open};
+use crate::{BINARY, browser, fresh, open, opened};
 
 /// Two answers and two silences: the first provider has told its quota before it fails, the second is found with a
 /// wrong key, and the third call is the last.
@@ -39,9 +39,7 @@ async fn says(browser: &Browser, selector: &str, pattern: &str) -> Result {
 async fn it_shows_replies_silences_with_their_reasons_limits_providers_and_a_pause() -> Result {
     let Some(browser) = browser("the dashboard's story") else { return Ok(()) };
     let world = evening().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#decisions", "does anybody survive that film?", SOON).await?;
     browser.wait_for_text("#decisions", "replied", SOON).await?;
     browser.wait_for_text("#decisions", "This user had used up the answers for this hour.", SOON).await?;
@@ -94,9 +92,7 @@ async fn chatter_shows_when_it_is_asked_for() -> Result {
     world.robot.chat("carol", "nobody in particular is meant").await?;
     world.ask("bob", "are you there?").await?;
 
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#decisions", "are you there?", SOON).await?;
     assert!(!browser.text("#decisions").await?.contains("carol"));
     browser.click("#filter-fired").await?;
@@ -112,8 +108,7 @@ async fn hostile_names_and_lines_are_shown_as_text_and_break_nothing() -> Result
     let text = format!("<script>document.title='owned'</script>\u{2066}\u{202e}{}", "x".repeat(500));
     world.ask(&name, &text).await?;
 
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     for width in [1280, 360] {
         browser.size(width, 800).await?;
         open(browser, &world.daemon).await?;

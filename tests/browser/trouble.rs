@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::{BINARY, browser, fresh, month, open, with_history};
+use crate::{BINARY, Shared, Turn, browser, charted, fresh, month, opened, with_history};
 
 /// How many may follow a daemon at once.
 const LISTENERS: usize = 16;
@@ -19,10 +19,8 @@ async fn that_the_history_can_not_be_read_is_said_until_it_can_be() -> Result {
     let world = World::of(BINARY).start().await?;
     let file = world.daemon.folder().join("state/history.db");
     let aside = file.with_extension("aside");
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
-    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
+    let browser = &opened(browser, &world.daemon).await?;
+    charted(browser).await?;
 
     // In one step, so that the daemon doesn't make a new one in between.
     let instead = file.with_extension("instead");
@@ -51,15 +49,19 @@ const ANSWER_HISTORY: &str = "const fetch = window.fetch;
         return String(path).includes('api/history') ? window.answer(answer) : answer;
     };";
 
+/// A dashboard with charts whose next history is the test's.
+async fn with_answers(shared: Shared, daemon: &Daemon) -> Result<Turn> {
+    let browser = opened(shared, daemon).await?;
+    charted(&browser).await?;
+    browser.run(ANSWER_HISTORY, json!([])).await?;
+    Ok(browser)
+}
+
 #[tokio::test]
 async fn why_the_history_can_not_be_read_is_told_in_the_daemons_words() -> Result {
     let Some(browser) = browser("why a history can't be read") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
-    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
-    browser.run(ANSWER_HISTORY, json!([])).await?;
+    let browser = &with_answers(browser, &world.daemon).await?;
     for (status, body, note) in [
         (
             503,
@@ -89,11 +91,7 @@ async fn why_the_history_can_not_be_read_is_told_in_the_daemons_words() -> Resul
 async fn the_first_state_after_a_start_is_told_as_a_start() -> Result {
     let Some(browser) = browser("a start on the dashboard") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
-    browser.wait_for("document.querySelector('.stage svg')", SOON).await?;
-    browser.run(ANSWER_HISTORY, json!([])).await?;
+    let browser = &with_answers(browser, &world.daemon).await?;
     let answer = "window.answer = async (answer) => {
         const history = await answer.json();
         const at = history.to;
@@ -118,9 +116,7 @@ async fn what_was_not_written_down_has_its_colour_explained() -> Result {
     let Some(browser) = browser("the ribbons' legend") else { return Ok(()) };
     let (_folder, history) = with_history(month::write_a_minute)?;
     let world = World::of(BINARY).config(history).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text(".ribbons .legend", "no record", SOON).await?;
     browser.wait_for_text(".ribbons .legend", "healthy", SOON).await?;
     let same = "return ['no record', 'healthy'].map((word) => {
@@ -151,8 +147,7 @@ async fn a_token_that_was_refused_is_not_sent_again() -> Result {
     let port = ports::free()?;
     let metrics = json!({ "metrics": { "port": port.number() } });
     let mut world = World::of(BINARY).config(metrics).config(with("the-first")).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
+    let browser = &fresh(browser).await?;
     browser.open(&format!("http://{}/", world.daemon.http_address().await?)).await?;
     give_token(browser, "the-first").await?;
     browser.run(HASTE, json!([])).await?;
@@ -196,9 +191,7 @@ async fn a_page_too_many_says_so_whatever_it_knew_and_gets_its_turn() -> Result 
     let port = ports::free()?;
     let metrics = json!({ "metrics": { "port": port.number() } });
     let mut world = World::of(BINARY).config(metrics).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#state-word", "Healthy", SOON).await?;
 
     // Others are quicker when the daemon comes back.

@@ -7,7 +7,7 @@ use kryten_testkit::Result;
 use kryten_testkit::world::{SOON, World};
 use serde_json::{Value, json};
 
-use crate::{BINARY, browser, fresh, open};
+use crate::{BINARY, browser, opened};
 
 const WORDS: &str = include_str!("../../src/ops/dashboard/words.js");
 
@@ -35,9 +35,7 @@ async fn little_money_is_never_shown_as_none() -> Result {
         json!({ "llm_providers": { "first": { "price": price } }, "spend": { "max_cost_per_day": 1234.5 } });
     let world = World::of(BINARY).providers(1).config(config).start().await?;
     world.ask("bob", "are you there?").await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#providers", "cost 0.000213", SOON).await?;
     browser.wait_for_text("#limits", "0.000213 of 1,234.50", SOON).await?;
 
@@ -64,9 +62,7 @@ async fn little_money_is_never_shown_as_none() -> Result {
 async fn of_a_spend_limit_that_is_used_up_it_says_when_there_is_more() -> Result {
     let Some(browser) = browser("spend limits on the dashboard") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     let spend = json!([
         { "name": "max_calls_per_day", "used": 5, "max": 5, "soft": true, "frees_in_seconds": 11_520 },
         { "name": "max_calls_per_minute", "used": 4, "max": 5, "soft": true, "frees_in_seconds": 20 },
@@ -89,9 +85,7 @@ async fn of_a_spend_limit_that_is_used_up_it_says_when_there_is_more() -> Result
 async fn lengths_of_time_are_told_as_people_say_them() -> Result {
     let Some(browser) = browser("times on the dashboard") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     let lengths = [
         (0.4, "0 s"),
         (45.0, "45 s"),
@@ -130,9 +124,7 @@ async fn the_wait_that_a_limit_asks_for_is_counted_down_from_the_decision_on() -
     let world = World::of(BINARY).config(spam).start().await?;
     world.ask("alice", "what should we watch tonight?").await?;
     world.mention("alice", "and after that?").await?;
-    let mut browser = browser.lock().await;
-    let browser = fresh(&mut browser).await?;
-    open(browser, &world.daemon).await?;
+    let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#decisions", "mentions: again in", SOON).await?;
     let waits = browser.run(LATER, json!([[-120, 60, 560, 600]])).await?;
     let waits: Vec<&str> = waits.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
