@@ -82,7 +82,7 @@ async fn of_a_spend_limit_that_is_used_up_it_says_when_there_is_more() -> Result
 }
 
 #[tokio::test]
-async fn lengths_of_time_are_told_as_people_say_them() -> Result {
+async fn lengths_of_time_and_numbers_of_things_are_told_as_people_say_them() -> Result {
     let Some(browser) = browser("times on the dashboard") else { return Ok(()) };
     let world = World::of(BINARY).start().await?;
     let browser = &opened(browser, &world.daemon).await?;
@@ -102,6 +102,8 @@ async fn lengths_of_time_are_told_as_people_say_them() -> Result {
     let (given, expected): (Vec<f64>, Vec<&str>) = lengths.into_iter().unzip();
     let script = "return import('/words.js').then(({ lasting }) => arguments[0].map(lasting))";
     assert_eq!(browser.run(script, json!([given])).await?, json!(expected));
+    let script = "return import('/words.js').then(({ plural }) => [0, 1, 1200].map((number) => plural(number, 'call')))";
+    assert_eq!(browser.run(script, json!([])).await?, json!(["0 calls", "1 call", "1,200 calls"]));
     Ok(())
 }
 

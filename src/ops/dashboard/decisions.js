@@ -1,6 +1,6 @@
 // The last decisions: "why didn't it answer me?"
 
-import { badge, cut, element, foreign, show } from "./elements.js";
+import { badge, cut, element, foreign, show, wireName } from "./elements.js";
 import { TokenWanted, read } from "./connection.js";
 import { until } from "./time.js";
 import { clock, kindOfReason, meaning } from "./words.js";
@@ -11,6 +11,9 @@ const room = document.getElementById("filter-room");
 const fired = document.getElementById("filter-fired");
 const list = document.getElementById("decisions");
 const note = document.getElementById("decisions-note");
+
+/** Reasons whose figures would say once more what the reason means. */
+const SAID = new Set(["own", "paused", "no_trigger", "loop_guard"]);
 
 let timer;
 let asked = 0;
@@ -83,8 +86,8 @@ function line(entry) {
   const replied = decision === "reply";
   const kind = replied ? (reason ? "warning" : "good") : { trouble: "bad", purpose: "warning", unasked: "plain" }[kindOfReason(reason)];
   const outcome = element("p", { class: "outcome" }, badge(kind, replied ? "replied" : "silent"));
-  if (reason) outcome.append(" ", meaning(reason), " ", element("code", {}, foreign(reason, 40)));
-  if (detail) outcome.append(" ", element("span", { class: "muted" }, figures(entry)));
+  if (reason) outcome.append(" ", meaning(reason), " ", wireName(reason));
+  if (detail && !SAID.has(reason)) outcome.append(" ", element("span", { class: "muted" }, figures(entry)));
   return element("li", {},
     element("p", { class: "said" },
       element("time", { datetime: timestamp, class: "muted" }, clock(timestamp)), " ",

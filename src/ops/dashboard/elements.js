@@ -28,6 +28,12 @@ export function foreign(text, most = 200) {
   return element("bdi", {}, cut(String(text ?? ""), most));
 }
 
+/** A name with underscores, after each of which it may go on in another line. */
+export function wireName(name) {
+  const parts = cut(String(name ?? ""), 40).split(/(?<=_)/);
+  return element("code", {}, element("bdi", {}, parts.flatMap((part, at) => [at > 0 && element("wbr"), part])));
+}
+
 /** The beginning of a text, with a sign that it goes on. */
 export function cut(text, most) {
   // A letter has at most two of JavaScript's units; only the beginning of a huge text is looked at.

@@ -2,7 +2,7 @@
 
 import { badge, bar, cut, element, foreign, show, table } from "./elements.js";
 import { daemonTime, since, until } from "./time.js";
-import { clock, figure, kindOf, lasting, limitName, milliseconds, money, spaced, spacedAtFirst } from "./words.js";
+import { clock, figure, kindOf, lasting, limitName, milliseconds, money, plural, spaced, spacedAtFirst } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 
@@ -35,7 +35,7 @@ function figures({ figures: counted = {}, link_ms: link, nats_connected: connect
     one("Messages read", figure(counted.messages_processed ?? 0)),
     one("Replies", figure(counted.responses_sent ?? 0), counted.in_flight ? `${figure(counted.in_flight)} under way` : ""),
     one("Errors this hour", figure(lately), `${figure(counted.errors ?? 0)} in all`, lately > 0 ? "warning" : undefined),
-    one("Waiting", figure(waiting), `${figure(counted.queued_lines ?? 0)} of them lines`),
+    one("Waiting", figure(waiting), waiting > 0 ? `${figure(counted.queued_lines ?? 0)} of them lines` : ""),
     connected ? one("NATS link", milliseconds(link)) : one("NATS link", "down", "", "bad"),
   ];
 }
@@ -70,7 +70,7 @@ function providerLines(provider) {
   if (latency.samples > 0) {
     fact("Latency", `${milliseconds(latency.ewma_ms)} on average; half within ${milliseconds(latency.p50_ms)}, 99 % within ${milliseconds(latency.p99_ms)}`);
   } else if (typeof provider.latency_ms === "number") fact("Latency", `${milliseconds(provider.latency_ms)} last time`);
-  fact("Calls", `${figure(provider.calls ?? 0)}, ${figure(provider.failed_calls ?? 0)} of them failed`);
+  fact("Calls", provider.calls > 0 ? `${figure(provider.calls)} in all, ${provider.failed_calls > 0 ? figure(provider.failed_calls) : "none"} failed` : "none yet");
   if (breaker.state === "open") fact("Breaker", badge("bad", "open"), " tried again ", until(daemonTime() + (breaker.seconds_left ?? 0) * 1000));
   else if (breaker.state === "half-open") fact("Breaker", badge("warning", "half-open"), " the next call decides");
   if (failure) fact("Last failure", foreign(spacedAtFirst(failure.message), 300), " ", element("small", { class: "muted" }, since(failure.at)));
@@ -78,11 +78,11 @@ function providerLines(provider) {
     fact("Check", badge(kindOf(check.state), spaced(check.state)), check.message && [" ", foreign(spacedAtFirst(check.message), 200)], check.at && [" ", element("small", { class: "muted" }, since(check.at))]);
   }
   const left = [];
-  if (typeof quota?.remaining_requests === "number") left.push(`${figure(quota.remaining_requests)} requests`);
-  if (typeof quota?.remaining_tokens === "number") left.push(`${figure(quota.remaining_tokens)} tokens`);
+  if (typeof quota?.remaining_requests === "number") left.push(plural(quota.remaining_requests, "request"));
+  if (typeof quota?.remaining_tokens === "number") left.push(plural(quota.remaining_tokens, "token"));
   if (left.length > 0) fact("Quota left", left.join(", "), quota.resets_at && ` until ${clock(quota.resets_at, { seconds: false })}`);
   const tokens = (today.tokens?.prompt ?? 0) + (today.tokens?.completion ?? 0);
-  fact("Today", `${figure(today.calls ?? 0)} calls, ${figure(tokens)} tokens${today.cost ? `, cost ${money(today.cost)}` : ""}`);
+  fact("Today", `${plural(today.calls ?? 0, "call")}, ${plural(tokens, "token")}${today.cost ? `, cost ${money(today.cost)}` : ""}`);
   return [head, element("dl", { class: "facts" }, facts)];
 }
 
@@ -104,7 +104,7 @@ function limits({ limits: list = [], spend = [], decider }) {
     const next = isFull ? (frees > 0 ? until(free) : "used up") : soft ? ["only who asks", more] : isSum ? `${amount(max - used)} left` : "free";
     return [
       [limitName(cut(String(name), 60)), trigger && element("small", { class: "muted under" }, "trigger ", foreign(trigger, 60))],
-      [what, bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} wait`)],
+      [what, bar(max > 0 ? used / max : 1, isFull ? "bad" : soft || used / max >= 0.8 ? "warning" : "plain"), users > 0 && element("small", { class: "muted" }, `${figure(users)} ${users === 1 ? "waits" : "wait"}`)],
       next,
     ];
   });
@@ -115,7 +115,7 @@ function rooms(list) {
   return element("ul", { class: "rows" }, list.map((room) =>
     element("li", {}, element("span", { class: "row-head" },
       element("span", {}, foreign(room.channel, 60), element("small", { class: "muted" }, " ", foreign(room.domain, 80))),
-      room.paused ? badge("warning", room.paused_until ? `paused until ${clock(room.paused_until)}` : "paused") : badge("plain", "not paused")))));
+      room.paused ? badge("warning", room.paused_until ? `paused until ${clock(room.paused_until, { seconds: false })}` : "paused") : badge("plain", "not paused")))));
 }
 
 /** Longer reasons are folded to so many letters. */

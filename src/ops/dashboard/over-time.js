@@ -2,7 +2,7 @@
 
 import { bars, curves, plot, ribbon } from "./charts.js";
 import { TokenWanted, read } from "./connection.js";
-import { badge, cut, element, foreign, show, table } from "./elements.js";
+import { badge, cut, element, foreign, show, table, wireName } from "./elements.js";
 import { STATES, STATUSES, healthPieces, kindsOf, prepare, providerNames, providerPieces, shares, silencesOf, total } from "./figures.js";
 import { clock, figure, kindOf, kindOfReason, meaning, milliseconds } from "./words.js";
 
@@ -193,11 +193,10 @@ function silences(sum) {
   const reasons = Object.entries(sum.silences).filter(([, number]) => number > 0).sort((one, other) => other[1] - one[1]);
   if (reasons.length === 0) return card("Silences by reason", element("p", { class: "muted" }, "None in this range."));
   const word = { trouble: badge("bad", "trouble"), purpose: badge("warning", "on purpose"), unasked: badge("plain", "not asked") };
-  const rows = reasons.map(([reason, number]) => [
-    [element("code", {}, foreign(reason, 40)), element("small", { class: "muted under" }, meaning(reason))],
-    word[kindOfReason(reason)].cloneNode(true),
-    figure(number),
-  ]);
+  const rows = reasons.map(([reason, number]) => ({
+    cells: [wireName(reason), word[kindOfReason(reason)].cloneNode(true), figure(number)],
+    note: element("span", { class: "muted" }, meaning(reason)),
+  }));
   return card("Silences by reason", table("Silences by reason in this range", ["Reason", "Kind", "Times"], rows, { class: "counts" }));
 }
 

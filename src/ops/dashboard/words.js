@@ -103,6 +103,9 @@ export function figure(value) {
   return value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0 });
 }
 
+/** "1 call", "2 calls". */
+export const plural = (number, one) => `${figure(number)} ${one}${number === 1 ? "" : "s"}`;
+
 /** Money: two decimals, or of what is small three digits, so that little is never shown as nothing. */
 export function money(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return "–";
@@ -113,10 +116,10 @@ export function money(value) {
 /** A figure in the few letters that an axis has. */
 export const brief = (value) => value.toLocaleString("en", { notation: "compact", maximumFractionDigits: 1 });
 
-/** Milliseconds; from a second on as seconds. */
+/** Milliseconds; from a second on as seconds. Figure and unit stay in one line. */
 export function milliseconds(value) {
   if (typeof value !== "number") return "–";
-  return value < 1000 ? `${figure(value)} ms` : `${figure(value / 1000)} s`;
+  return value < 1000 ? `${figure(value)}\u00a0ms` : `${figure(value / 1000)}\u00a0s`;
 }
 
 const sameDay = (one, other) => one.toDateString() === other.toDateString();
