@@ -128,7 +128,7 @@ async fn the_wait_that_a_limit_asks_for_is_counted_down_from_the_decision_on() -
     world.mention("alice", "and after that?").await?;
     let browser = &opened(browser, &world.daemon).await?;
     browser.wait_for_text("#decisions", "mentions: again in", SOON).await?;
-    let waits = browser.run(LATER, json!([[-120, 60, 560, 600]])).await?;
+    let waits = browser.run(LATER, json!([[-120, 61, 545, 600]])).await?;
     let waits: Vec<&str> = waits.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     // Some seconds have passed since the decision, but no minute.
     assert!(["11 min", "12 min"].contains(&waits[0].trim_start_matches("mentions: again in ")), "{waits:?}");
