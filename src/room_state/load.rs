@@ -14,6 +14,7 @@ use crate::bus::Bus;
 use crate::bus::key_value::{self, BucketError, CURRENT, ITEMS, OWN_BUCKET, USERS};
 use crate::chat::films::MediaMemory;
 use crate::chat::stored::{self, StoredState};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::decider::DeciderHandle;
 use crate::health::cut;
@@ -61,7 +62,13 @@ struct Text {
 
 /// Waits for the first link, reads, and tells the decider, which takes what the rooms say from then
 /// on. A link that is lost meanwhile is waited for again: nobody speaks on it either.
-pub(super) async fn load(config: &Config, bus: &Bus, file: &StateFile, decider: &DeciderHandle) -> Found {
+pub(super) async fn load(
+    config: &Config,
+    bus: &Bus,
+    clock: Clock,
+    file: &StateFile,
+    decider: &DeciderHandle,
+) -> Found {
     let mut connection = 0;
     loop {
         connection = bus.up_after(connection).await;
@@ -70,10 +77,10 @@ pub(super) async fn load(config: &Config, bus: &Bus, file: &StateFile, decider: 
         let loader = Loader { config, bus, file, deadline, unread: Mutex::default() };
         let found = loader.load(decider).await;
         let unread = loader.unread.into_inner().unwrap_or_else(PoisonError::into_inner).join("; ");
-        let link = bus.link();
         if unread.is_empty() {
             debug!(place = ?found.place, took = ?began.elapsed(), "what is known of the rooms is read");
-        } else if link.is_up() && link.connection == connection {
+        } else if bus.proves(connection, clock.now().elapsed).await {
+            // Requests end as soon as their connection does, before the link is told to be lost.
             let unread = cut(&unread, ALL_TOLD_BYTES);
             warn!(unread, "not all that is known of the rooms could be read: we begin without it");
         } else {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::chat::films::MediaMemory;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::decider::DeciderHandle;
 use crate::names::RoomName;
@@ -50,6 +51,8 @@ pub struct RoomStateParts {
     pub config: Arc<Config>,
     /// Where JetStream is.
     pub bus: Bus,
+    /// The time.
+    pub clock: Clock,
     /// Who gets to know it.
     pub decider: DeciderHandle,
     /// Told when the decider knows all that can be known.
@@ -73,9 +76,9 @@ impl RoomState {
     /// Reads when the link first comes up, then writes what is to be written down until nobody can
     /// tell it anything any more, that is, until the decider has ended.
     pub async fn run(self, parts: RoomStateParts) {
-        let RoomStateParts { config, bus, decider, loaded, stop_taking } = parts;
+        let RoomStateParts { config, bus, clock, decider, loaded, stop_taking } = parts;
         let file = StateFile::new(&config.state_dir, FILE);
-        let loading = load::load(&config, &bus, &file, &decider);
+        let loading = load::load(&config, &bus, clock, &file, &decider);
         // Whoever stops before the first link has heard nothing that could be written down.
         let Some(found) = stop_taking.run_until_cancelled(loading).await else { return };
         loaded.send_replace(true);

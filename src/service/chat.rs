@@ -124,6 +124,7 @@ impl Chat {
         let parts = RoomStateParts {
             config: config.clone(),
             bus: bus.clone(),
+            clock: *clock,
             decider: decider.clone(),
             loaded,
             stop_taking: shutdown.stop_taking.clone(),
