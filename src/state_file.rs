@@ -48,23 +48,7 @@ impl StateFile {
     /// # Errors
     /// When the file can't be read, or holds something else: why, and where it is by now.
     pub fn read_or_set_aside<T: DeserializeOwned>(&self) -> Result<Option<T>, String> {
-        self.read_sound_or_set_aside(|_| Ok(()))
-    }
-
-    /// The same, where a value may be nonsense though it can be read: then `check` says why.
-    ///
-    /// # Errors
-    /// When the file can't be read, or holds something else or nonsense: why, and where it is by now.
-    pub fn read_sound_or_set_aside<T: DeserializeOwned>(
-        &self,
-        check: impl FnOnce(&T) -> Result<(), String>,
-    ) -> Result<Option<T>, String> {
-        let nonsense = |why| io::Error::new(ErrorKind::InvalidData, why);
-        let read = self.read().and_then(|value| {
-            value.as_ref().map_or(Ok(()), check).map_err(nonsense)?;
-            Ok(value)
-        });
-        let error = match read {
+        let error = match self.read() {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
@@ -124,23 +108,6 @@ mod tests {
             assert_eq!(fs::read_to_string(folder.path().join("spend.broken")).expect("read"), text);
             assert!(matches!(file.read::<Vec<u8>>(), Ok(None)));
         }
-    }
-
-    #[test]
-    fn a_value_that_is_nonsense_is_an_error_too() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = StateFile::new(folder.path(), "spend.json");
-        let check = |number: &i64| if *number < 0 { Err("too few".to_owned()) } else { Ok(()) };
-        assert_eq!(file.read_sound_or_set_aside(check), Ok(None));
-        file.write(&1).expect("written");
-        assert_eq!(file.read_sound_or_set_aside(check), Ok(Some(1)));
-        file.write(&-1).expect("written");
-        let error = file.read_sound_or_set_aside(check).expect_err("nonsense");
-        assert!(
-            error.starts_with("too few; it was set aside as ") && error.ends_with("spend.broken"),
-            "{error}"
-        );
-        assert_eq!(file.read_sound_or_set_aside(check), Ok(None));
     }
 
     #[test]

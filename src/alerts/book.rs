@@ -77,7 +77,6 @@ impl AlertBook {
     pub fn new(now: Moment, state: State, reason: &str, open: Open) -> Self {
         let watched =
             [(State::Degraded, open.degraded), (State::Failing, open.failing)].map(|(state, since)| {
-                let since = since.and_then(DateTime::from_timestamp_millis);
                 Watched { state, trouble: since.map(|since| Trouble::told_before(now, since)) }
             });
         let mut book = Self { state, reason: reason.to_owned(), watched };
@@ -190,8 +189,9 @@ impl Watched {
 }
 
 impl Trouble {
-    /// One that was told before our start.
-    fn told_before(now: Moment, since: DateTime<Utc>) -> Self {
+    /// One that was told before our start; since when, in milliseconds since the epoch.
+    fn told_before(now: Moment, since: i64) -> Self {
+        let since = DateTime::from_timestamp_millis(since).unwrap_or(now.wall);
         Self {
             since,
             measured_from: now.elapsed,

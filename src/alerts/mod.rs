@@ -1,6 +1,7 @@
 //! Alerts without another server: a worse state that has held is told on the bus and to a webhook, and so is
 //! its end. [`book`] decides; two tellers bring it out, each at its own pace. What is open is remembered over a
-//! restart. Told is what the tellers have, whether they get it delivered or not; so an end may be all that arrives.
+//! restart. An alert is written down before it is told, and until the tellers have done with its end: so an end may
+//! be all that arrives, and may come twice, but it comes.
 
 pub mod book;
 mod memory;
@@ -20,7 +21,7 @@ use crate::bus::{Bus, subjects};
 use crate::clock::{Clock, Moment};
 use crate::health::{Change, HealthMonitor, Transition, missed};
 use crate::settings::InForce;
-use book::{AlertBook, Hold};
+use book::{AlertBook, Hold, Open};
 use memory::Memory;
 use webhook::Webhook;
 
@@ -49,6 +50,8 @@ pub struct Alerts {
     parts: AlertParts,
     book: AlertBook,
     memory: Memory,
+    /// Ends that a teller may still have in hand; no more than wait for one.
+    ending: Vec<Arc<Alert>>,
     /// The number of the latest news that was heard.
     heard: u64,
     tellers: Sender<Arc<Alert>>,
@@ -59,11 +62,11 @@ impl Alerts {
     /// called before anything reports to health.
     pub fn new(parts: AlertParts) -> Self {
         let now = parts.clock.now();
-        let memory = Memory::read(&parts.in_force.borrow().config().state_dir, now);
+        let memory = Memory::read(&parts.in_force.borrow().config().state_dir);
         let snapshot = parts.health.snapshot(now);
         let reason = snapshot.reason.as_deref().unwrap_or_default();
         let book = AlertBook::new(now, snapshot.state, reason, memory.kept());
-        Self { parts, book, memory, heard: 0, tellers: Sender::new(WAITING) }
+        Self { parts, book, memory, ending: Vec::new(), heard: 0, tellers: Sender::new(WAITING) }
     }
 
     /// The subject that alerts are published on.
@@ -89,16 +92,23 @@ impl Alerts {
             loop {
                 look.tick().await;
                 let due = self.look();
-                // Whoever is told of an alert can be sure of its end.
-                self.memory.keep(self.parts.clock.now(), self.book.open()).await;
+                let open = self.without_end();
+                self.memory.keep(self.parts.clock.now(), open).await;
                 due.into_iter().for_each(|alert| self.tell(alert));
             }
         };
         tokio::join!(watch, on_bus, to_webhook);
     }
 
+    /// What somebody may still wait for the end of.
+    fn without_end(&mut self) -> Open {
+        self.ending.retain(|end| Arc::strong_count(end) > 1);
+        let open = self.book.open();
+        if self.ending.is_empty() { open } else { open.or(self.memory.kept()) }
+    }
+
     /// Hears what is new. Gives what is to be told, in its order.
-    fn look(&mut self) -> Vec<Alert> {
+    fn look(&mut self) -> Vec<Arc<Alert>> {
         let now = self.parts.clock.now();
         let hold = self.hold();
         let news = self.parts.health.news_since(self.heard);
@@ -114,6 +124,8 @@ impl Alerts {
             due.extend(self.catch_up(now, hold));
         }
         due.extend(self.book.due(now, hold));
+        let due: Vec<Arc<Alert>> = due.into_iter().map(Arc::new).collect();
+        self.ending.extend(due.iter().filter(|alert| alert.event == AlertEvent::AlertEnd).cloned());
         due
     }
 
@@ -138,7 +150,7 @@ impl Alerts {
         self.book.hear(now, &transition, hold)
     }
 
-    fn tell(&self, alert: Alert) {
+    fn tell(&self, alert: Arc<Alert>) {
         let (health, reason) = (alert.health.as_str(), alert.reason.as_str());
         let held_seconds = alert.held.as_secs_f64();
         match alert.event {
@@ -152,7 +164,7 @@ impl Alerts {
             }
         }
         // Both tellers live as long as we do.
-        let _ = self.tellers.send(Arc::new(alert));
+        let _ = self.tellers.send(alert);
     }
 }
 

@@ -58,6 +58,12 @@ impl Bench {
         self.settings.send_replace(rules(&self.folder, alerts));
     }
 
+    /// Writes down what has no end yet.
+    async fn keep(&mut self) {
+        let open = self.alerts.without_end();
+        self.alerts.memory.keep(self.clock.now(), open).await;
+    }
+
     /// What was told since the last time.
     fn told(&mut self) -> Vec<(AlertEvent, State)> {
         self.alerts.look().into_iter().for_each(|alert| self.alerts.tell(alert));
@@ -108,7 +114,7 @@ async fn restarted(alerts: Value) -> Bench {
     let mut bench = bench(json!({ "hold_seconds": 0 }));
     bench.robot(Some("gone"));
     assert_eq!(bench.told(), [(AlertEvent::Alert, State::Degraded)]);
-    bench.alerts.memory.keep(bench.clock.now(), bench.alerts.book.open()).await;
+    bench.keep().await;
     start_in(bench.folder, alerts)
 }
 
@@ -117,9 +123,26 @@ async fn what_was_told_before_the_start_gets_its_end_also_when_alerts_are_off_by
     for enabled in [true, false] {
         let mut bench = restarted(json!({ "enabled": enabled, "hold_seconds": 0 })).await;
         assert_eq!(bench.told(), [(AlertEvent::AlertEnd, State::Healthy)], "{enabled}");
-        bench.alerts.memory.keep(bench.clock.now(), bench.alerts.book.open()).await;
+        bench.keep().await;
         let mut bench = start_in(bench.folder, json!({ "hold_seconds": 0 }));
         assert_eq!(bench.told(), [], "once");
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_was_on_its_way_at_the_stop_is_told_by_the_next_run() {
+    let end = (AlertEvent::AlertEnd, State::Healthy);
+    for is_delivered in [false, true] {
+        let mut bench = restarted(json!({ "hold_seconds": 0 })).await;
+        let mut teller = bench.alerts.tellers.subscribe();
+        assert_eq!(bench.told(), [end]);
+        let in_hand = teller.recv().await.expect("the end");
+        if is_delivered {
+            drop(in_hand);
+        }
+        bench.keep().await;
+        let mut bench = start_in(bench.folder, json!({ "hold_seconds": 0 }));
+        assert_eq!(bench.told(), if is_delivered { vec![] } else { vec![end] });
     }
 }
 
@@ -128,7 +151,7 @@ async fn switched_off_nothing_new_is_written_down() {
     let mut bench = bench(json!({ "enabled": false, "hold_seconds": 0 }));
     bench.robot(Some("gone"));
     assert_eq!(bench.told(), []);
-    bench.alerts.memory.keep(bench.clock.now(), bench.alerts.book.open()).await;
+    bench.keep().await;
     assert_eq!(std::fs::read_dir(bench.folder.path()).expect("a folder").count(), 0);
 }
 
