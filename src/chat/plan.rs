@@ -80,6 +80,7 @@ impl Detail {
     }
 }
 
+/// Where there is a [`Detail::retry_after`], the text ends with "again in … s".
 impl fmt::Display for Detail {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

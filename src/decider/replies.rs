@@ -105,7 +105,8 @@ impl DeciderLoop {
             }
         }
         self.decider.settle(ticket, end.spoken);
+        let retry_after = end.denied.and_then(|denied| denied.retry_after());
         let detail = end.denied.map(|denied| denied.to_string()).unwrap_or_default();
-        self.decisions.push(true, Entry { end: end.outcome.into(), detail, ..decision });
+        self.decisions.push(true, Entry { end: end.outcome.into(), detail, retry_after, ..decision });
     }
 }

@@ -7,7 +7,7 @@ use kryten_testkit::Result;
 use kryten_testkit::world::{SOON, World};
 use serde_json::{Value, json};
 
-use crate::{BINARY, browser, opened};
+use crate::{BINARY, browser, fresh, open, opened};
 
 const WORDS: &str = include_str!("../../src/ops/dashboard/words.js");
 
@@ -124,9 +124,11 @@ async fn the_wait_that_a_limit_asks_for_is_counted_down_from_the_decision_on() -
     let spam =
         json!({ "spam_detection": { "enabled": true, "mention_spam_threshold": 1, "initial_penalty": 600 } });
     let world = World::of(BINARY).config(spam).start().await?;
+    // Waiting for one's turn takes longer than the wait's minutes allow.
+    let browser = &fresh(browser).await?;
     world.ask("alice", "what should we watch tonight?").await?;
     world.mention("alice", "and after that?").await?;
-    let browser = &opened(browser, &world.daemon).await?;
+    open(browser, &world.daemon).await?;
     browser.wait_for_text("#decisions", "mentions: again in", SOON).await?;
     let waits = browser.run(LATER, json!([[-120, 61, 545, 600]])).await?;
     let waits: Vec<&str> = waits.as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -75,6 +75,8 @@ async fn each_limit_silences_by_its_name_and_is_no_error() -> Result {
         assert_eq!((&health["errors_count"], &health["status"]), (&json!(0), &json!("healthy")), "{health}");
         let last = world.daemon.get("/api/decisions?fired=true&limit=1").await?.1;
         assert!(last.contains(reason) && last.contains(why), "{limits}: {last}");
+        let is_soon_over = !last.contains("\"retry_after_seconds\":null");
+        assert_eq!(is_soon_over, limits["max_calls_per_minute"].is_number(), "{limits}: {last}");
         assert_eq!(world.stop().await?, Exit::Code(0));
 
         let log = world.daemon.folder().join("logs/llm-responses.jsonl");

@@ -85,6 +85,16 @@ fn short_of_tokens(spent: u64, needed: u64, max: Option<u64>) -> Option<Sum<u64>
     Some(Sum { needed, left: max.saturating_sub(spent), max })
 }
 
+impl Denied {
+    /// After how many seconds there is more, where that is known.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self.short {
+            Short::CallsAMinute(_, seconds) => seconds,
+            Short::CallsADay(_) | Short::Tokens(_) | Short::Cost(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Denied {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.short {
@@ -167,7 +177,11 @@ mod tests {
                 "a call may cost 0.03, 0 of 0.5 is left today, all of it after midnight",
             ),
         ] {
-            assert_eq!(Denied::new(limit, short).to_string(), words);
+            let denied = Denied::new(limit, short);
+            assert_eq!(denied.to_string(), words);
+            let wait = denied.retry_after().map(|seconds| format!("again in {seconds} s"));
+            assert_eq!(wait.is_some(), words.contains("again in"), "{words}");
+            assert!(words.ends_with(&wait.unwrap_or_default()), "{words}");
         }
     }
 }

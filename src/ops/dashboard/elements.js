@@ -30,8 +30,8 @@ export function foreign(text, most = 200) {
 
 /** A name with underscores, after each of which it may go on in another line. */
 export function wireName(name) {
-  const parts = cut(String(name ?? ""), 40).split(/(?<=_)/);
-  return element("code", {}, element("bdi", {}, parts.flatMap((part, at) => [at > 0 && element("wbr"), part])));
+  const parts = cut(String(name ?? ""), 40).split("_");
+  return element("code", {}, element("bdi", {}, parts.flatMap((part, at) => (at > 0 ? ["_", element("wbr"), part] : [part]))));
 }
 
 /** The beginning of a text, with a sign that it goes on. */

@@ -8,7 +8,8 @@ let ahead = 0;
 
 /** Takes over the daemon's time from a message that came just now. */
 export function setTime(at) {
-  ahead = Date.now() - new Date(at).getTime();
+  const theirs = new Date(at).getTime();
+  if (!Number.isNaN(theirs)) ahead = Date.now() - theirs;
 }
 
 /** The daemon's time, in milliseconds. */
