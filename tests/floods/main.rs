@@ -77,6 +77,7 @@ async fn edge_case_a_flood_of_polls_is_few_announcements_and_one_warning() -> Re
         let gap = said_at(&pair[1]) - said_at(&pair[0]);
         assert!(gap >= chrono::TimeDelta::milliseconds(249), "two announcements within {gap}");
     }
+    assert_eq!(world.stop().await?, Exit::Code(0));
     assert_eq!(world.daemon.wait_for_lines("ten discovery polls", 1).await?.len(), 1);
     Ok(())
 }

@@ -32,6 +32,9 @@ fn pair(event: &str, health: &str) -> (String, String) {
     (event.to_owned(), health.to_owned())
 }
 
+/// So many seconds no start takes, in which we are failing.
+const HOLD: f64 = 3.0;
+
 fn logged(world: &World, words: &str) -> usize {
     world.daemon.log().all().iter().filter(|line| line.text.contains(words)).count()
 }
@@ -209,7 +212,7 @@ async fn only_end(world: &World, webhook: &Provider) -> Result<Message> {
 
 #[tokio::test]
 async fn an_alert_that_is_mended_by_a_restart_has_its_end() -> Result {
-    let (webhook, config) = webhook(1.0).await?;
+    let (webhook, config) = webhook(HOLD).await?;
     let mut world = World::of(BINARY)
         .robot(Manner::Absent)
         .config(config)
@@ -237,14 +240,14 @@ async fn an_alert_that_is_mended_by_a_restart_has_its_end() -> Result {
 async fn wait_until_it_has_run(world: &World, before: &Message) -> Result<Message> {
     let has_run = |beat: &Message| {
         beat.json["instance_id"] != before.json["instance_id"]
-            && beat.json["uptime_seconds"].as_f64() > Some(3.0)
+            && beat.json["uptime_seconds"].as_f64() > Some(2.0 * HOLD)
     };
     world.wait_for_beat(world.recorder.mark(), SOON, has_run).await
 }
 
 #[tokio::test]
 async fn a_trouble_that_outlasts_a_kill_is_not_told_again_and_has_its_end() -> Result {
-    let (webhook, config) = webhook(1.0).await?;
+    let (webhook, config) = webhook(HOLD).await?;
     let mut world = World::of(BINARY)
         .config(config)
         .launch(|launch| launch.file("token", "planted-token").file("templates/system.j2", "{{ broken"))

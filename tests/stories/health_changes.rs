@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Context as _, Manner, Mark, Message, Result};
+use kryten_testkit::{Behaviour, Context as _, Exit, Manner, Mark, Message, Result};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -236,10 +236,11 @@ async fn req_003_each_transition_is_told_once_and_since_when_it_holds() -> Resul
     ];
     assert_eq!(beats[0].text("/health_since"), beats[1].text("/health_since"), "one state since then");
     assert!(beats[0].text("/health_since") < beats[0].text("/timestamp"));
+    assert_eq!(world.ledger().await?["failed"], 3);
+    assert_eq!(world.stop().await?, Exit::Code(0));
     let changes = transitions(&world, 2).await?;
     let failing = changes.iter().filter(|change| change.contains(" failing: ")).count();
     assert_eq!(failing, 1, "three failures are one transition: {changes:?}");
-    assert_eq!(world.ledger().await?["failed"], 3);
     Ok(())
 }
 

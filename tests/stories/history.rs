@@ -142,8 +142,10 @@ async fn a_file_that_can_not_be_written_costs_the_history_and_nothing_else() -> 
         list(&history, "transitions").any(|change| change["to"] == "degraded"),
         "kept meanwhile: {history}"
     );
+    world.ledger().await?;
+    assert_eq!(world.stop().await?, Exit::Code(0));
     assert_eq!(world.daemon.wait_for_lines("the history is not kept", 1).await?.len(), 1);
-    world.ledger().await.map(drop)
+    Ok(())
 }
 
 #[tokio::test]

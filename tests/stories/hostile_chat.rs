@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kryten_testkit::chat::{escape, line};
 use kryten_testkit::world::{BOT, SOON, World};
-use kryten_testkit::{Behaviour, Mark, Result};
+use kryten_testkit::{Behaviour, Exit, Mark, Result};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -48,9 +48,10 @@ async fn huge_names_and_texts_are_dropped_unread() -> Result {
     world.robot.chat(&huge, "Cynthia hello").await?;
     world.wait_for_health(SOON, |health| health["malformed"]["too_large"] == 2).await?;
     is_well(&world).await?;
+    assert_eq!(world.provider().requests().count(), 1);
+    assert_eq!(world.stop().await?, Exit::Code(0));
     let warnings = world.daemon.wait_for_lines("longer than limits.max_event_bytes", 1).await?;
     assert_eq!(warnings.len(), 1, "once a minute for each kind");
-    assert_eq!(world.provider().requests().count(), 1);
     Ok(())
 }
 

@@ -20,7 +20,6 @@ async fn assert_pages(daemon: &Daemon, live: u16, ready: u16, health: u16) -> Re
     Ok(())
 }
 
-/// How long the daemon takes to be ready again when the proxy lets it through.
 #[tokio::test]
 async fn before_nats_is_up_it_is_alive_but_not_ready_and_ready_means_that_it_has_beaten() -> Result {
     let server = Server::start().await?;

@@ -61,6 +61,7 @@ async fn req_010_a_second_instance_under_our_name_is_a_warning_and_degraded_unti
         world.wait_for_beat(world.recorder.mark(), SOON, |beat| beat.text("/health") == "healthy").await?;
     // Three of its intervals, one beat of ours, and what a busy machine adds.
     assert!(healed.at - gone < Duration::from_secs(10), "{:?}", healed.at - gone);
+    assert_eq!(world.stop().await?, Exit::Code(0));
     let warnings = world.daemon.wait_for_lines("another live", 1).await?;
     assert_eq!(warnings.len(), 1, "told once");
     Ok(())

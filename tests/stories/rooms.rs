@@ -3,7 +3,7 @@
 use kryten_testkit::chat::line;
 use kryten_testkit::robot::Said;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Mark, Result, Room};
+use kryten_testkit::{Behaviour, Exit, Mark, Result, Room};
 use serde_json::json;
 
 use crate::BINARY;
@@ -79,6 +79,7 @@ async fn rooms_whose_names_are_equal_share_a_subscription_and_the_domain_decides
     let health = world.wait_for_health(SOON, |health| health["ignored"]["own"] == echoes).await?;
     assert_eq!(health["messages_processed"], 4 + echoes);
     assert_eq!(health["malformed"], json!({ "no_domain": 1 }));
+    assert_eq!(world.stop().await?, Exit::Code(0));
     assert_eq!(world.daemon.wait_for_lines("another domain", 1).await?.len(), 1);
     Ok(())
 }
@@ -96,6 +97,7 @@ async fn another_domain_in_a_single_room_is_answered_and_warned_of_once() -> Res
         assert_eq!(world.robot.wait_for_say(mark, SOON, |_| true).await?.room, *room);
     }
     assert_eq!(world.ledger().await?["sent"], 3);
+    assert_eq!(world.stop().await?, Exit::Code(0));
     assert_eq!(world.daemon.wait_for_lines("another domain", 1).await?.len(), 1);
     Ok(())
 }

@@ -313,10 +313,11 @@ async fn a_link_that_is_lost_while_reading_is_waited_for_and_it_is_read_again() 
     world.recorder.none_since(mark, "kryten.lifecycle.llm.startup").await?;
     world.proxy()?.cut().await?;
     world.wait_until_up(mark).await?;
-    assert_eq!(world.daemon.wait_for_lines("once more", 1).await?.len(), 1);
-    assert_eq!(told(&world, NOT_READ), Vec::<String>::new());
     world.ask("bob", "are you there?").await?;
     assert_eq!(world.ledger().await?["sent"], 1);
+    assert_eq!(world.stop().await?, Exit::Code(0));
+    assert_eq!(world.daemon.wait_for_lines("once more", 1).await?.len(), 1);
+    assert_eq!(told(&world, NOT_READ), Vec::<String>::new());
     Ok(())
 }
 

@@ -122,7 +122,8 @@ impl Daemon {
     }
 
     /// The log lines with these words, once there are so many of them: a line is read behind what the daemon
-    /// did after it, so that who only looks may look too early.
+    /// did after it, so that who only looks may look too early. More may be on their way, until the daemon
+    /// has ended.
     pub async fn wait_for_lines(&self, words: &str, count: usize) -> Result<Vec<String>> {
         let is_one = |line: &Line| line.text.contains(words);
         let mut seen = 0;
