@@ -1,7 +1,7 @@
 //! Alerts without another server: a worse state that has held is told on the bus and to a webhook, and so is
 //! its end. [`book`] decides; two tellers bring it out, each at its own pace. What is open is remembered over a
-//! restart. An alert is written down before it is told, and until the tellers have done with its end: so an end may
-//! be all that arrives, and may come twice, but it comes.
+//! restart. An alert is written down before it is told, and until the tellers have done with its end: a stop may make
+//! an end all that arrives, or make it come twice, but it comes, unless a teller has given it up.
 
 pub mod book;
 mod memory;
@@ -11,6 +11,7 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval};
@@ -55,6 +56,8 @@ pub struct Alerts {
     /// The number of the latest news that was heard.
     heard: u64,
     tellers: Sender<Arc<Alert>>,
+    /// Told when a teller has done with one.
+    done: Arc<Notify>,
 }
 
 impl Alerts {
@@ -66,7 +69,15 @@ impl Alerts {
         let snapshot = parts.health.snapshot(now);
         let reason = snapshot.reason.as_deref().unwrap_or_default();
         let book = AlertBook::new(now, snapshot.state, reason, memory.kept());
-        Self { parts, book, memory, ending: Vec::new(), heard: 0, tellers: Sender::new(WAITING) }
+        Self {
+            parts,
+            book,
+            memory,
+            ending: Vec::new(),
+            heard: 0,
+            tellers: Sender::new(WAITING),
+            done: Arc::default(),
+        }
     }
 
     /// The subject that alerts are published on.
@@ -78,19 +89,16 @@ impl Alerts {
     /// a trouble.
     pub async fn run(mut self) {
         let AlertParts { identity, bus, clock, health, .. } = self.parts.clone();
-        let waiting = Waiting { alerts: self.tellers.subscribe(), health: health.clone(), place: "the bus" };
-        let on_bus = on_bus::tell(waiting, identity, bus, clock, health);
-        let waiting = Waiting {
-            alerts: self.tellers.subscribe(),
-            health: self.parts.health.clone(),
-            place: "the webhook",
-        };
-        let to_webhook = Webhook::new(&self.parts).tell(waiting);
+        let on_bus = on_bus::tell(self.waiting("the bus"), identity, bus, clock, health);
+        let to_webhook = Webhook::new(&self.parts).tell(self.waiting("the webhook"));
         let watch = async {
             let mut look = interval(LOOK_EVERY);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                look.tick().await;
+                tokio::select! {
+                    _ = look.tick() => {}
+                    () = self.done.notified() => {}
+                }
                 let due = self.look();
                 let open = self.without_end();
                 self.memory.keep(self.parts.clock.now(), open).await;
@@ -98,6 +106,11 @@ impl Alerts {
             }
         };
         tokio::join!(watch, on_bus, to_webhook);
+    }
+
+    fn waiting(&self, place: &'static str) -> Waiting {
+        let (alerts, health) = (self.tellers.subscribe(), self.parts.health.clone());
+        Waiting { alerts, done: self.done.clone(), health, place }
     }
 
     /// What somebody may still wait for the end of.
@@ -171,13 +184,16 @@ impl Alerts {
 /// What waits for one teller.
 struct Waiting {
     alerts: Receiver<Arc<Alert>>,
+    done: Arc<Notify>,
     health: HealthMonitor,
     place: &'static str,
 }
 
 impl Waiting {
-    /// The next one. Waits for ever when nobody can raise any more.
+    /// The next one. Whoever asks has done with the one before, and let it go. Waits for ever when nobody can
+    /// raise any more.
     async fn next(&mut self) -> Arc<Alert> {
+        self.done.notify_one();
         loop {
             match self.alerts.recv().await {
                 Ok(alert) => return alert,

@@ -173,8 +173,7 @@ fn after_more_news_than_is_kept_the_present_state_counts() {
 #[tokio::test]
 async fn what_waits_is_bounded_and_the_oldest_are_dropped_and_counted() {
     let mut bench = bench(json!({ "hold_seconds": 0 }));
-    let alerts = bench.alerts.tellers.subscribe();
-    let mut waiting = Waiting { alerts, health: bench.health.clone(), place: "a test" };
+    let mut waiting = bench.alerts.waiting("a test");
     for _ in 0..WAITING {
         bench.robot(Some("gone"));
         bench.robot(None);
