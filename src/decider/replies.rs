@@ -105,8 +105,13 @@ impl DeciderLoop {
             }
         }
         self.decider.settle(ticket, end.spoken);
-        let retry_after = end.denied.and_then(|denied| denied.retry_after());
-        let detail = end.denied.map(|denied| denied.to_string()).unwrap_or_default();
-        self.decisions.push(true, Entry { end: end.outcome.into(), detail, retry_after, ..decision });
+        let mut entry = Entry { end: end.outcome.into(), ..decision };
+        if let Some(denied) = end.denied {
+            // Its wait counts from now on.
+            entry.at = now.wall;
+            entry.detail = denied.to_string();
+            entry.retry_after = denied.retry_after();
+        }
+        self.decisions.push(true, entry);
     }
 }

@@ -121,7 +121,10 @@ impl<'a> Record<'a> {
             }),
             latency_ms: answer.map(|answer| u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX)),
             rate_limit: match reason {
-                Some(limit) if limit.is_spend_limit() => RateLimit::held_back(limit),
+                Some(limit) if limit.is_spend_limit() => RateLimit {
+                    retry_after: end.denied.and_then(|denied| denied.retry_after()).unwrap_or(0),
+                    ..RateLimit::held_back(limit)
+                },
                 _ => RateLimit::allowed(),
             },
             reason: reason.map(Reason::as_str),

@@ -87,6 +87,7 @@ async fn each_limit_silences_by_its_name_and_is_no_error() -> Result {
         assert_eq!(record["outcome"], "silenced");
         let limit = &record["rate_limit"];
         assert_eq!((&limit["allowed"], &limit["reason"]), (&json!(false), &json!(reason)), "{record}");
+        assert_eq!(limit["retry_after"].as_u64() > Some(0), is_soon_over, "{record}");
     }
     Ok(())
 }
