@@ -147,9 +147,10 @@ async fn a_slow_link_is_not_a_dead_one_and_a_lost_one_is_made_anew() -> Result {
     let pauses = beats.windows(2).map(|pair| pair[1].at - pair[0].at);
     let longest = pauses.max().unwrap_or_default();
     assert!(longest < Duration::from_secs(4), "no beat for {longest:?}");
-    assert!(world.daemon.health().await?["nats_connected"] == true);
 
-    // A handshake takes several of these round trips.
+    // A handshake takes several round trips.
+    proxy.delay(Direction::Both, Duration::from_millis(700));
+    assert!(world.daemon.health().await?["nats_connected"] == true);
     let mark = world.recorder.mark();
     proxy.cut().await?;
     world.wait_until_up(mark).await?;

@@ -61,6 +61,7 @@ async fn any_two_lines_are_a_gap_apart() -> Result {
         assert!(gap + ADJUSTED >= Duration::from_millis(500), "{gap:?}");
     }
     let all = says[4].at - says[0].at;
+    assert!(all > Duration::from_millis(4 * 500 - 500), "they came together: {all:?}");
     assert!(all < Duration::from_millis(4 * 800) + Duration::from_secs(1), "{all:?}");
     // After a silence nobody waits.
     let quiet = tokio::time::Instant::now();

@@ -16,15 +16,15 @@ const MOST_TAKEN_OFF: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Stopwatch {
     began: Instant,
-    /// The threads of each process, and how long each had waited at the start; the last is this thread alone.
+    /// The folder of each process's threads, and how long each thread had waited at the start.
     waited: Vec<(PathBuf, HashMap<PathBuf, Duration>)>,
 }
 
 impl Stopwatch {
-    /// Starts it for these processes and the thread that it is used on.
+    /// Starts it for these processes and the one that it is used in.
     pub fn start(processes: impl IntoIterator<Item = u32>) -> Stopwatch {
-        let processes = processes.into_iter().map(|process| format!("/proc/{process}/task").into());
-        let folders = processes.chain([PathBuf::from("/proc/thread-self")]);
+        let processes = processes.into_iter().chain([std::process::id()]);
+        let folders = processes.map(|process| PathBuf::from(format!("/proc/{process}/task")));
         let waited = folders.map(|folder| (folder.clone(), threads(&folder))).collect();
         Stopwatch { began: Instant::now(), waited }
     }
@@ -48,10 +48,10 @@ impl Stopwatch {
     }
 }
 
-/// How long each thread in this folder, or the one whose folder it is, has waited for a processor since it began.
+/// How long each thread in this folder has waited for a processor since it began.
 fn threads(folder: &Path) -> HashMap<PathBuf, Duration> {
-    let inside = fs::read_dir(folder).into_iter().flatten().flatten().map(|thread| thread.path());
-    let waited = inside.chain([folder.to_owned()]).filter_map(|thread| {
+    let threads = fs::read_dir(folder).into_iter().flatten().flatten().map(|thread| thread.path());
+    let waited = threads.filter_map(|thread| {
         // Nanoseconds on a processor, nanoseconds in its queue, and how often.
         let figures = fs::read_to_string(thread.join("schedstat")).ok()?;
         let waited = figures.split_whitespace().nth(1)?.parse().ok()?;
