@@ -183,7 +183,7 @@ impl Service {
         rest.push(on_close("templates", chat.templates));
         rest.push(on_close("warm-up", chat.warm_up.boxed()));
         rest.push(on_close("metrics", metrics.clone().keep(bus.clone()).boxed()));
-        rest.push(on_close("alerts", alerts.run().boxed()));
+        rest.push(spawn("alerts", shutdown, alerts.run(close.clone())));
         rest.push(on_close("health tick", tick(health.clone(), clock).boxed()));
         rest.push(on_close("signals", shutdown.clone().heed(signals.stop).boxed()));
         let deadline = config.service.graceful_shutdown_timeout;

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::bus::wire::{Alert, AlertEvent, Identity};
@@ -85,27 +86,34 @@ impl Alerts {
         subjects::alert(&identity.service)
     }
 
-    /// Watches and tells. Never returns; when it is dropped nothing more is told, for our end is no end of
-    /// a trouble.
-    pub async fn run(mut self) {
+    /// Watches and tells until `stop`. Then nothing more is told, for our end is no end of a trouble, and what has
+    /// no end yet is written down.
+    pub async fn run(mut self, stop: CancellationToken) {
         let AlertParts { identity, bus, clock, health, .. } = self.parts.clone();
         let on_bus = on_bus::tell(self.waiting("the bus"), identity, bus, clock, health);
         let to_webhook = Webhook::new(&self.parts).tell(self.waiting("the webhook"));
-        let watch = async {
-            let mut look = interval(LOOK_EVERY);
-            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = look.tick() => {}
-                    () = self.done.notified() => {}
-                }
-                let due = self.look();
-                let open = self.without_end();
-                self.memory.keep(self.parts.clock.now(), open).await;
-                due.into_iter().for_each(|alert| self.tell(alert));
+        tokio::select! {
+            ((), ()) = async { tokio::join!(on_bus, to_webhook) } => {}
+            () = self.watch(&stop) => {}
+        }
+    }
+
+    async fn watch(&mut self, stop: &CancellationToken) {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = look.tick() => {}
+                () = self.done.notified() => {}
             }
-        };
-        tokio::join!(watch, on_bus, to_webhook);
+            let due = self.look();
+            let open = self.without_end();
+            self.memory.keep(self.parts.clock.now(), open).await;
+            due.into_iter().for_each(|alert| self.tell(alert));
+        }
+        let open = self.without_end();
+        self.memory.finish(self.parts.clock.now(), open).await;
     }
 
     fn waiting(&self, place: &'static str) -> Waiting {

@@ -1,8 +1,12 @@
 //! Alerts: a worse state that has held is told on the bus and to a webhook, and so is its end.
 
+use std::time::Duration;
+
 use kryten_testkit::nats::Settings;
 use kryten_testkit::world::{SOON, World};
-use kryten_testkit::{Behaviour, Context as _, Exit, Manner, Mark, Message, Provider, Result, config, ports};
+use kryten_testkit::{
+    Behaviour, Context as _, Exit, Manner, Mark, Message, Provider, Result, config, ports, within,
+};
 use serde_json::{Value, json};
 
 use crate::BINARY;
@@ -256,6 +260,14 @@ async fn a_trouble_that_outlasts_a_kill_is_not_told_again_and_has_its_end() -> R
     let alert = world.recorder.wait_for(ALERTS, SOON, |_| true).await?;
     assert_eq!((alert.text("/health"), alert.text("/reason")), ("degraded", "unhealthy: config"));
     webhook.wait_for_request(Mark::START, SOON, |_| true).await?;
+    // On a slow disk nobody is kept waiting for that.
+    let file = world.daemon.folder().join("state/alerts.json");
+    let written = async {
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(SOON, "the alert to be written down", written).await?;
     world.daemon.kill();
     world.daemon.restart()?;
     let beat = wait_until_it_has_run(&world, &alert).await?;
