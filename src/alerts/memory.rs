@@ -55,39 +55,38 @@ impl Memory {
     /// Writes what is open, unless the file holds that. Returns when it is written or can't be, or the disk takes
     /// too long. What could not be written is tried again by the next call.
     pub(super) async fn keep(&mut self, now: Moment, open: Open) {
-        let is_under_way = self.writing.is_some();
-        if !is_under_way {
-            if open == self.kept {
-                return;
-            }
-            let file = self.file.clone();
-            self.writing = Some(spawn_blocking(move || file.write(&open).map(|()| open)));
-        }
-        let Some(writing) = &mut self.writing else { return };
-        let patience = if is_under_way { Duration::ZERO } else { PATIENCE };
-        let Ok(written) = timeout(patience, writing).await else {
-            if is_under_way {
-                self.warn(now, &"its disk does not answer");
-            }
-            return;
-        };
-        self.writing = None;
-        match written.map_err(io::Error::other).flatten() {
-            Ok(written) => self.kept = written,
-            Err(error) => self.warn(now, &error),
+        if self.writing.is_none() {
+            self.write(now, open).await;
+        } else if !self.has_ended(now, Duration::ZERO).await {
+            self.warn(now, &"its disk does not answer");
         }
     }
 
     /// The same at the end, when no call comes after it: a write under way is waited for first.
     pub(super) async fn finish(&mut self, now: Moment, open: Open) {
-        if let Some(writing) = &mut self.writing {
-            let Ok(written) = timeout(PATIENCE, writing).await else { return };
-            self.writing = None;
-            if let Ok(Ok(written)) = written {
-                self.kept = written;
-            }
+        if self.has_ended(now, PATIENCE).await {
+            self.write(now, open).await;
         }
-        self.keep(now, open).await;
+    }
+
+    async fn write(&mut self, now: Moment, open: Open) {
+        if open != self.kept {
+            let file = self.file.clone();
+            self.writing = Some(spawn_blocking(move || file.write(&open).map(|()| open)));
+            self.has_ended(now, PATIENCE).await;
+        }
+    }
+
+    /// Whether no write is under way any more, after waiting for so long.
+    async fn has_ended(&mut self, now: Moment, patience: Duration) -> bool {
+        let Some(writing) = &mut self.writing else { return true };
+        let Ok(written) = timeout(patience, writing).await else { return false };
+        self.writing = None;
+        match written.map_err(io::Error::other).flatten() {
+            Ok(written) => self.kept = written,
+            Err(error) => self.warn(now, &error),
+        }
+        true
     }
 
     fn warn(&mut self, now: Moment, error: &dyn Display) {

@@ -25,11 +25,6 @@ async fn fail(world: &World, mentions: usize) -> Result {
     Ok(())
 }
 
-fn lines(world: &World, wanted: &str) -> Vec<String> {
-    let all = world.daemon.log().all().into_iter().map(|line| line.text);
-    all.filter(|line| line.contains(wanted)).collect()
-}
-
 /// The number in front of "more in the last", in the lines with this text.
 fn more(lines: &[String]) -> usize {
     let numbers = lines.iter().filter_map(|line| {
@@ -49,7 +44,7 @@ async fn of_equal_warnings_five_are_told_and_the_rest_is_counted_to_the_last_one
     }
     assert_eq!(world.stop().await?, Exit::Code(0));
     for warning in ["the provider failed", "no provider answered", "reply failed"] {
-        let all = lines(&world, warning);
+        let all = world.daemon.lines(warning);
         assert_eq!(all.len(), 6, "{warning}");
         assert_eq!(5 + more(&all), MENTIONS, "{warning}");
         assert!(all[5].contains("WARN") && all[5].contains(&format!(" s: {warning}")), "{}", all[5]);
@@ -82,8 +77,8 @@ async fn with_the_level_debug_all_is_told() -> Result {
     world.provider().always(broken());
     fail(&world, 12).await?;
     assert_eq!(world.stop().await?, Exit::Code(0));
-    assert_eq!(lines(&world, "reply failed").len(), 12);
-    assert_eq!(lines(&world, "more in the last").len(), 0);
+    assert_eq!(world.daemon.lines("reply failed").len(), 12);
+    assert_eq!(world.daemon.lines("more in the last").len(), 0);
     Ok(())
 }
 

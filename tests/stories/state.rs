@@ -68,11 +68,6 @@ async fn is_written(world: &World, key: &str, expected: &Value) -> Result {
     within(SOON, format_args!("{OURS} {key} to be {expected}"), written).await?
 }
 
-fn told(world: &World, words: &str) -> Vec<String> {
-    let lines = world.daemon.log().all().into_iter().map(|line| line.text);
-    lines.filter(|line| line.contains(words)).collect()
-}
-
 /// The one warning of what could not be read.
 async fn told_of_unread(world: &World) -> Result<String> {
     let told = world.daemon.wait_for_lines(NOT_READ, 1).await?;
@@ -109,7 +104,7 @@ async fn what_the_robot_wrote_down_is_known_before_any_event() -> Result {
     world.ask("ann", "one").await?;
     world.mention("ann", "two").await?;
     world.wait_for_health(SOON, |health| health["ledger"]["silenced"]["user_hour"] == 1).await?;
-    assert_eq!(told(&world, NOT_READ), Vec::<String>::new());
+    assert_eq!(world.daemon.lines(NOT_READ), Vec::<String>::new());
     assert_eq!(world.server.buckets().await?, ["kryten_Lounge_playlist", "kryten_Lounge_userlist"]);
     assert_eq!(world.ledger().await?["sent"], 4);
     Ok(())
@@ -170,7 +165,7 @@ async fn a_restart_does_not_comment_again_without_jetstream() -> Result {
     assert_eq!(file, json!({ KEY: { "title": "B", "duration": 6000 } }));
     says_nothing_about(&world, &room, "B").await?;
     assert!(comments_on(&world, &room, "C").await?.contains("\"B\""), "the film before it");
-    assert_eq!(told(&world, "WARN"), Vec::<String>::new(), "to have no JetStream is normal");
+    assert_eq!(world.daemon.lines("WARN"), Vec::<String>::new(), "to have no JetStream is normal");
     assert_eq!(world.ledger().await?["sent"], 2);
     Ok(())
 }
@@ -225,7 +220,8 @@ async fn values_that_make_no_sense_are_told_and_done_without() -> Result {
             .await?;
         let prompt = prompt_of_a_question(&world, &world.rooms[0]).await?;
         assert!(!prompt.contains("laying"), "{prompt}");
-        let told = if told_of > 0 { told_of_unread(&world).await? } else { told(&world, NOT_READ).concat() };
+        let told =
+            if told_of > 0 { told_of_unread(&world).await? } else { world.daemon.lines(NOT_READ).concat() };
         let places = [
             "kryten_Lounge_playlist current",
             "kryten_Lounge_playlist items",
@@ -317,7 +313,7 @@ async fn a_link_that_is_lost_while_reading_is_waited_for_and_it_is_read_again() 
     assert_eq!(world.ledger().await?["sent"], 1);
     assert_eq!(world.stop().await?, Exit::Code(0));
     assert_eq!(world.daemon.wait_for_lines("once more", 1).await?.len(), 1);
-    assert_eq!(told(&world, NOT_READ), Vec::<String>::new());
+    assert_eq!(world.daemon.lines(NOT_READ), Vec::<String>::new());
     Ok(())
 }
 
@@ -337,7 +333,7 @@ async fn what_can_not_be_written_down_is_told_once_and_written_when_the_link_is_
     world.server.reload(|settings| settings.deny_publish.clear()).await?;
     world.proxy()?.cut().await?;
     is_written(&world, KEY, &json!({ "title": "C", "duration": 6000 })).await?;
-    assert_eq!(told(&world, "can't be written down").len(), 1);
+    assert_eq!(world.daemon.lines("can't be written down").len(), 1);
     assert_eq!(world.ledger().await?["sent"], 2);
     Ok(())
 }

@@ -121,19 +121,23 @@ impl Daemon {
         self.log().wait_since(mark, "a line in the daemon's log", deadline, |line| wanted(&line.text)).await
     }
 
-    /// The log lines with these words, once there are so many of them: a line is read behind what the daemon
-    /// did after it, so that who only looks may look too early. More may be on their way, until the daemon
-    /// has ended.
+    /// The log lines with these words so far. A line is read behind what the daemon did after it, so that more
+    /// may be on their way until it has ended.
+    pub fn lines(&self, words: &str) -> Vec<String> {
+        let all = self.log().all().into_iter().map(|line| line.text);
+        all.filter(|line| line.contains(words)).collect()
+    }
+
+    /// The same, once there are so many of them.
     pub async fn wait_for_lines(&self, words: &str, count: usize) -> Result<Vec<String>> {
-        let is_one = |line: &Line| line.text.contains(words);
         let mut seen = 0;
         let are_all = |line: &Line| {
-            seen += usize::from(is_one(line));
+            seen += usize::from(line.text.contains(words));
             seen >= count
         };
         let what = format!("{count} lines with {words:?} in the daemon's log");
         self.log().wait(what, PATIENCE, are_all).await?;
-        Ok(self.log().all().into_iter().filter(is_one).map(|line| line.text).collect())
+        Ok(self.lines(words))
     }
 
     /// The process id.
